@@ -1,0 +1,1 @@
+//! Load driver and measurements for Parkade and for any other HTTP server

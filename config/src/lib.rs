@@ -1,0 +1,1 @@
+//! Reads Apache-style configuration with diagnostics that point at the character

@@ -1,0 +1,2 @@
+//! The Parkade HTTP server.
+fn main() {}
