@@ -1,1 +1,8 @@
-//! An async runtime that parks idle connections: epoll reactor, per-core executors, no tokio
+//! An async runtime that parks idle connections.
+
+mod error;
+mod park;
+mod reactor;
+mod sync;
+
+pub use error::{Error, Result};

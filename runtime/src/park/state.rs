@@ -1,0 +1,229 @@
+//! The state word: one `AtomicU64` per slot that decides who may touch a connection.
+//!
+//! ```text
+//! 63            32 31       20 19                                0
+//! +---------------+-----------+----------------------------------+
+//! |  generation   |   owner   |              flags               |
+//! +---------------+-----------+----------------------------------+
+//! ```
+//!
+//! A slot is *at rest* in exactly one of PARKED, WRITING, LINGERING and may then be claimed by whoever wins the
+//! compare-and-swap. A claimed slot has ACTIVE set (and keeps WRITING or LINGERING, so that the claimer knows what
+//! to drive); only its owner touches its descriptor, its cold part and its deadline.
+//!
+//! | event | from | to |
+//! |---|---|---|
+//! | claim (readiness, adoption) | at rest, generation equal | ACTIVE, owner = me |
+//! | readiness while claimed | ACTIVE | ACTIVE + READY (+ RDHUP, WREADY) |
+//! | rest (park, write, linger) | ACTIVE without READY/RDHUP/WREADY as asked | at rest |
+//! | timeout | at rest | CLOSING |
+//! | close | ACTIVE or CLOSING | 0 (generation gone) |
+//!
+//! Every transition is a read-modify-write of this one word, so they are totally ordered per slot. A claim acquires
+//! what the rest before it released (deadline, cold part, rare part). Generation 0 means free: a mapping that the
+//! kernel has zeroed reads as free slots.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// At rest, waiting for input.
+pub(crate) const PARKED: u64 = 1;
+/// Claimed by its owner.
+pub(crate) const ACTIVE: u64 = 1 << 1;
+/// At rest or driven: a response is being written as plain data.
+pub(crate) const WRITING: u64 = 1 << 2;
+/// At rest or driven: input is discarded until the peer closes.
+pub(crate) const LINGERING: u64 = 1 << 3;
+/// On its way to another process.
+pub(crate) const MOVING: u64 = 1 << 4;
+/// A timeout or a shutdown has won; the winner closes it.
+pub(crate) const CLOSING: u64 = 1 << 5;
+/// An input edge came while claimed.
+pub(crate) const READY: u64 = 1 << 6;
+/// The peer's FIN (or an error) was reported.
+pub(crate) const RDHUP: u64 = 1 << 7;
+/// The burst awaits input or output: an edge must wake it.
+pub(crate) const WAITING: u64 = 1 << 8;
+/// An output edge came while claimed.
+pub(crate) const WREADY: u64 = 1 << 9;
+/// The registration asks for output edges too (set once, never taken back).
+pub(crate) const OUT_ARMED: u64 = 1 << 10;
+/// The deadline of a pending read or write passed.
+pub(crate) const EXPIRED: u64 = 1 << 11;
+
+const REST: u64 = PARKED | WRITING | LINGERING;
+const OWNER_SHIFT: u32 = 20;
+const OWNER_MASK: u64 = 0xFFF << OWNER_SHIFT;
+const FLAGS_MASK: u64 = (1 << OWNER_SHIFT) - 1;
+
+/// A snapshot of a state word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Snapshot(pub(crate) u64);
+
+impl Snapshot {
+    pub(crate) fn new(generation: u32, owner: u16, flags: u64) -> Self {
+        Self(u64::from(generation) << 32 | u64::from(owner) << OWNER_SHIFT | flags)
+    }
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    pub(crate) fn owner(self) -> u16 {
+        ((self.0 & OWNER_MASK) >> OWNER_SHIFT) as u16
+    }
+    pub(crate) fn has(self, flags: u64) -> bool {
+        self.0 & flags != 0
+    }
+    pub(crate) fn at_rest(self) -> bool {
+        self.has(REST) && !self.has(ACTIVE | MOVING | CLOSING)
+    }
+    fn with(self, owner: u16, flags: u64) -> Self {
+        Self((self.0 & !(OWNER_MASK | FLAGS_MASK)) | u64::from(owner) << OWNER_SHIFT | flags)
+    }
+    fn flags(self) -> u64 {
+        self.0 & FLAGS_MASK
+    }
+}
+
+/// What an event found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Readiness {
+    /// The slot was at rest and is now mine; the flags it rested with are in the snapshot.
+    Claimed(Snapshot),
+    /// Somebody has it; the edge is recorded and nobody needs waking.
+    Recorded,
+    /// Its owner awaits this edge: wake the burst on that worker.
+    Wake(u16),
+    /// Another generation, or on its way out: the event means nothing any more.
+    Stale,
+}
+
+/// What an owner gets when it wants to lay a slot to rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rest {
+    /// Done; the slot is no longer mine.
+    Resting,
+    /// An edge came meanwhile; it is cleared now, look at the socket again.
+    Again(Snapshot),
+}
+
+/// The word itself.
+#[derive(Debug)]
+pub(crate) struct StateWord(AtomicU64);
+
+impl StateWord {
+    #[cfg(any(test, loom))]
+    pub(crate) fn new(s: Snapshot) -> Self {
+        Self(AtomicU64::new(s.0))
+    }
+
+    /// Relaxed: a hint only; every decision is a compare-and-swap.
+    pub(crate) fn peek(&self) -> Snapshot {
+        Snapshot(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Publishes a new connection. The slot is unreachable before this store: no token of `generation` exists.
+    pub(crate) fn publish(&self, generation: u32, owner: u16, flags: u64) {
+        self.0.store(Snapshot::new(generation, owner, flags).0, Ordering::Release);
+    }
+
+    fn update(&self, mut f: impl FnMut(Snapshot) -> Option<Snapshot>) -> Result<(Snapshot, Snapshot), Snapshot> {
+        let mut old = Snapshot(self.0.load(Ordering::Relaxed));
+        loop {
+            let Some(new) = f(old) else { return Err(old) };
+            match self.0.compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok((old, new)),
+                Err(now) => old = Snapshot(now),
+            }
+        }
+    }
+
+    /// An event (`edges` of READY, WREADY, RDHUP) of `generation` was harvested by worker `me`.
+    pub(crate) fn readiness(&self, generation: u32, me: u16, edges: u64) -> Readiness {
+        let outcome = self.update(|s| {
+            if s.generation() != generation || s.has(CLOSING | MOVING) {
+                None
+            } else if s.at_rest() {
+                let kept = s.flags() & (WRITING | LINGERING | OUT_ARMED | RDHUP);
+                Some(s.with(me, kept | ACTIVE | (edges & RDHUP)))
+            } else if s.has(ACTIVE) {
+                Some(s.with(s.owner(), (s.flags() & !WAITING) | edges))
+            } else {
+                None
+            }
+        });
+        match outcome {
+            Err(_) => Readiness::Stale,
+            Ok((old, _)) if old.at_rest() => Readiness::Claimed(old),
+            Ok((old, _)) if old.has(WAITING) => Readiness::Wake(old.owner()),
+            Ok(_) => Readiness::Recorded,
+        }
+    }
+
+    /// Lays an owned slot to rest as `kind` (PARKED, WRITING or LINGERING), unless one of `unless` came meanwhile;
+    /// those edges are then cleared (RDHUP stays: it never comes twice).
+    pub(crate) fn rest(&self, kind: u64, unless: u64) -> Rest {
+        let outcome = self.update(|s| {
+            debug_assert!(s.has(ACTIVE), "only an owner lays to rest");
+            if s.has(unless) {
+                Some(s.with(s.owner(), s.flags() & !(unless & !RDHUP)))
+            } else {
+                Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | kind))
+            }
+        });
+        match outcome {
+            Ok((old, _)) if old.has(unless) => Rest::Again(old),
+            _ => Rest::Resting,
+        }
+    }
+
+    /// The owner is about to await `edges`: either one of them has come (cleared and returned), or WAITING is set.
+    pub(crate) fn wait_for(&self, edges: u64) -> Result<(), Snapshot> {
+        let outcome = self.update(|s| {
+            if s.has(edges | EXPIRED) {
+                Some(s.with(s.owner(), s.flags() & !((edges & !RDHUP) | EXPIRED)))
+            } else {
+                Some(s.with(s.owner(), s.flags() | WAITING))
+            }
+        });
+        match outcome {
+            Ok((old, _)) if old.has(edges | EXPIRED) => Err(old),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets or clears flags of an owned slot.
+    pub(crate) fn mark(&self, set: u64, clear: u64) -> Snapshot {
+        match self.update(|s| Some(s.with(s.owner(), (s.flags() & !clear) | set))) {
+            Ok((old, _)) | Err(old) => old,
+        }
+    }
+
+    /// The deadline of a slot at rest passed (or it must go): the winner closes it or says farewell.
+    pub(crate) fn expire(&self, generation: u32, me: u16) -> Option<Snapshot> {
+        self.update(|s| {
+            (s.generation() == generation && s.at_rest())
+                .then(|| s.with(me, (s.flags() & (OUT_ARMED | RDHUP)) | CLOSING))
+        })
+        .ok()
+        .map(|(old, _)| old)
+    }
+
+    /// The winner of [`StateWord::expire`] takes the connection up again, to send a farewell.
+    pub(crate) fn revive(&self) {
+        let _ = self.update(|s| Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | ACTIVE)));
+    }
+
+    /// The deadline of a pending read or write passed; `Some(owner)` if its burst must be woken.
+    pub(crate) fn expire_wait(&self, generation: u32) -> Option<u16> {
+        self.update(|s| {
+            (s.generation() == generation && s.has(ACTIVE) && s.has(WAITING))
+                .then(|| s.with(s.owner(), (s.flags() & !WAITING) | EXPIRED))
+        })
+        .ok()
+        .map(|(old, _)| old.owner())
+    }
+
+    /// Ends this generation. Comes before `close(fd)`: an event of the old one is stale from here on.
+    pub(crate) fn retire(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+}

@@ -1,0 +1,91 @@
+//! epoll(7): registered once, edge-triggered, woken through an eventfd that is never read.
+
+use super::{BATCH, Event, IN, Interest, OUT, Pollset, RDHUP, WAKE};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// An epoll instance and its wake descriptor.
+pub(crate) struct Epoll {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+}
+
+thread_local! {
+    // Any thread may harvest any set, so the kernel's array belongs to the thread, not to the set.
+    static ARRAY: RefCell<[MaybeUninit<epoll::Event>; BATCH]> = const { RefCell::new([MaybeUninit::uninit(); BATCH]) };
+}
+
+impl Epoll {
+    /// Opens both descriptors, close-on-exec.
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        Ok(Self { epoll, wake })
+    }
+
+    fn flags(interest: Interest) -> EventFlags {
+        let connection = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        match interest {
+            Interest::Connection => connection,
+            Interest::ConnectionOut => connection | EventFlags::OUT,
+            Interest::Listener => EventFlags::IN | EventFlags::EXCLUSIVE,
+        }
+    }
+}
+
+impl Pollset for Epoll {
+    fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), Self::flags(interest))?)
+    }
+
+    fn modify(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), Self::flags(interest))?)
+    }
+
+    fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, fd)?)
+    }
+
+    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
+        events.clear();
+        let timeout = timeout.map(|t| Timespec {
+            tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(t.subsec_nanos()),
+        });
+        ARRAY.with_borrow_mut(|array| {
+            let ready = match epoll::wait(self.epoll.as_fd(), &mut array[..], timeout.as_ref()) {
+                Ok((ready, _)) => ready,
+                Err(rustix::io::Errno::INTR) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
+            events.extend(ready.iter().map(|e| Event { token: e.data.u64(), edges: edges(e.flags) }));
+            Ok(())
+        })
+    }
+
+    fn wake(&self) {
+        // The counter saturates only after 2^64 wakes; a full one is readable all the same.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+/// A failed connection is readable and writable: whoever looks gets the error.
+fn edges(flags: EventFlags) -> u8 {
+    let mut edges = 0;
+    if flags.intersects(EventFlags::IN | EventFlags::ERR | EventFlags::HUP) {
+        edges |= IN;
+    }
+    if flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP) {
+        edges |= OUT;
+    }
+    if flags.intersects(EventFlags::RDHUP | EventFlags::ERR | EventFlags::HUP) {
+        edges |= RDHUP;
+    }
+    edges
+}

@@ -1,0 +1,67 @@
+//! Kernel readiness behind one interface.
+//!
+//! A [`Pollset`] belongs to one worker but may be added to, and harvested, from any thread. Descriptors are
+//! registered once, edge-triggered, with a token of `generation << 32 | slot index`; the token is never a descriptor
+//! and never a pointer, so that a late event of a closed connection is recognised. `epoll` is the Linux backend,
+//! `mock` a deterministic one for tests that deliver what the script says.
+
+pub(crate) mod epoll;
+#[cfg(test)]
+pub(crate) mod mock;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// Events harvested at most in one go.
+pub(crate) const BATCH: usize = 64;
+
+/// Readable edge.
+pub(crate) const IN: u8 = 1;
+/// Writable edge.
+pub(crate) const OUT: u8 = 2;
+/// The peer has finished sending, or the connection failed.
+pub(crate) const RDHUP: u8 = 4;
+
+/// One readiness event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    /// A set of [`IN`], [`OUT`], [`RDHUP`].
+    pub(crate) edges: u8,
+}
+
+/// What to report of a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Interest {
+    /// Input, the peer's FIN; edge-triggered.
+    Connection,
+    /// The same and output edges.
+    ConnectionOut,
+    /// Input, level-triggered, one of several waiting pollsets is woken.
+    Listener,
+}
+
+/// A set of descriptors whose readiness one worker waits for.
+pub(crate) trait Pollset: Send + Sync {
+    /// Registers `fd`. Legal from any thread.
+    fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()>;
+    /// Changes a registration; a condition that already holds is reported again.
+    fn modify(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()>;
+    /// Ends a registration.
+    fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()>;
+    /// Waits for at most [`BATCH`] events; `None` waits without limit. An interrupted wait is no event.
+    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+    /// Ends the current or the next wait, which then reports [`WAKE`].
+    fn wake(&self);
+}
+
+/// The token of the wake descriptor.
+pub(crate) const WAKE: u64 = u64::MAX;
+/// Tokens of listeners: `LISTENER + n`. No connection has generation 0.
+pub(crate) const LISTENER: u64 = 0xFFFF_0000;
+
+/// `generation << 32 | index`.
+pub(crate) fn token(generation: u32, index: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(index)
+}
