@@ -6,5 +6,6 @@
 
 pub(crate) mod bitmap;
 pub(crate) mod harvest;
+pub(crate) mod slots;
 pub(crate) mod state;
 pub(crate) mod wheel;

@@ -47,6 +47,8 @@ pub(crate) const WAITING: u64 = 1 << 8;
 pub(crate) const WREADY: u64 = 1 << 9;
 /// The registration asks for output edges too (set once, never taken back).
 pub(crate) const OUT_ARMED: u64 = 1 << 10;
+/// The wait has a deadline of its own.
+pub(crate) const TIMED: u64 = 1 << 12;
 /// The deadline of a pending read or write passed.
 pub(crate) const EXPIRED: u64 = 1 << 11;
 
@@ -141,11 +143,16 @@ impl StateWord {
         let outcome = self.update(|s| {
             if s.generation() != generation || s.has(CLOSING | MOVING) {
                 None
+            } else if s.has(PARKED) && edges & (READY | RDHUP) == 0 {
+                // An output edge of an armed registration: nobody is writing.
+                None
             } else if s.at_rest() {
+                // Input of a writing connection comes once: it is remembered until the connection parks.
+                let input = if s.has(WRITING) { (s.flags() | edges) & READY } else { 0 };
                 let kept = s.flags() & (WRITING | LINGERING | OUT_ARMED | RDHUP);
-                Some(s.with(me, kept | ACTIVE | (edges & RDHUP)))
+                Some(s.with(me, kept | ACTIVE | input | (edges & RDHUP)))
             } else if s.has(ACTIVE) {
-                Some(s.with(s.owner(), (s.flags() & !WAITING) | edges))
+                Some(s.with(s.owner(), (s.flags() & !(WAITING | TIMED)) | edges))
             } else {
                 None
             }
@@ -166,7 +173,8 @@ impl StateWord {
             if s.has(unless) {
                 Some(s.with(s.owner(), s.flags() & !(unless & !RDHUP)))
             } else {
-                Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | kind))
+                let input = if kind == WRITING { s.flags() & READY } else { 0 };
+                Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | input | kind))
             }
         });
         match outcome {
@@ -176,12 +184,12 @@ impl StateWord {
     }
 
     /// The owner is about to await `edges`: either one of them has come (cleared and returned), or WAITING is set.
-    pub(crate) fn wait_for(&self, edges: u64) -> Result<(), Snapshot> {
+    pub(crate) fn wait_for(&self, edges: u64, timed: bool) -> Result<(), Snapshot> {
         let outcome = self.update(|s| {
             if s.has(edges | EXPIRED) {
                 Some(s.with(s.owner(), s.flags() & !((edges & !RDHUP) | EXPIRED)))
             } else {
-                Some(s.with(s.owner(), s.flags() | WAITING))
+                Some(s.with(s.owner(), s.flags() | WAITING | if timed { TIMED } else { 0 }))
             }
         });
         match outcome {
@@ -215,8 +223,8 @@ impl StateWord {
     /// The deadline of a pending read or write passed; `Some(owner)` if its burst must be woken.
     pub(crate) fn expire_wait(&self, generation: u32) -> Option<u16> {
         self.update(|s| {
-            (s.generation() == generation && s.has(ACTIVE) && s.has(WAITING))
-                .then(|| s.with(s.owner(), (s.flags() & !WAITING) | EXPIRED))
+            (s.generation() == generation && s.has(ACTIVE) && s.has(WAITING) && s.has(TIMED))
+                .then(|| s.with(s.owner(), (s.flags() & !(WAITING | TIMED)) | EXPIRED))
         })
         .ok()
         .map(|(old, _)| old.owner())

@@ -1,0 +1,39 @@
+//! What other threads hand to a worker.
+
+use crate::net::service::AnyService;
+use async_task::Runnable;
+use crossbeam_queue::SegQueue;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// One message to a worker.
+pub(crate) enum Message {
+    /// A spawned task is ready.
+    Run(Runnable),
+    /// A burst of listener `service` in `cell` was woken.
+    Burst { service: u8, cell: u32 },
+    /// The waiter `waiter` awaits an edge or a deadline that came.
+    Waiter(u32),
+    /// Make a future here.
+    Spawn(Box<dyn FnOnce() + Send>),
+    /// Accept from this listener.
+    Listen { id: u8, listener: Arc<OwnedFd>, service: Arc<dyn AnyService> },
+}
+
+/// Many producers, one worker. The queue's own release and acquire publish the message.
+#[derive(Default)]
+pub(crate) struct Inbox(SegQueue<Message>);
+
+impl Inbox {
+    pub(crate) fn push(&self, message: Message) {
+        self.0.push(message);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Message> {
+        self.0.pop()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

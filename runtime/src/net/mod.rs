@@ -1,0 +1,12 @@
+//! Connections as a service sees them, and what the runtime does with them between bursts.
+//!
+//! `service` is the border to protocols, `conn` the handle a burst holds, `next` what a burst says at its end;
+//! `output` and `linger` drive responses and closes that outlive their burst, as plain data; `accept` lets
+//! connections in.
+
+pub(crate) mod accept;
+pub(crate) mod conn;
+pub(crate) mod linger;
+pub(crate) mod next;
+pub(crate) mod output;
+pub(crate) mod service;

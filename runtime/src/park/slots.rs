@@ -1,0 +1,266 @@
+//! The slot store: 32 bytes hot and 24 cold per connection, at addresses that never change.
+//!
+//! Other threads compare-and-swap state words, so slots live in a NORESERVE mapping, not in a growing vector. Indices
+//! are handed out lowest-free-first; when a block of 1,024 is empty its pages go back to the kernel, which zeroes
+//! them: generation 0 means free, and generations come from a counter of the store, so a stale token of an emptied
+//! block still meets a word it does not match. Allocation, release and wheel links are under one mutex per worker,
+//! taken at accept, close, tick and relink only.
+
+use super::bitmap::{BLOCK, Bitmap};
+use super::state::StateWord;
+use super::wheel::{Links, NIL, UNLINKED, Wheel};
+use crate::sys::mapping::{Table, ZeroedAtomics};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The hot part of a connection.
+///
+/// Relaxed accesses everywhere but in the state word: the claim that makes a thread the owner acquires what the
+/// previous owner released with its rest. `next`, `prev` and `due` are written under the store's mutex.
+#[repr(C, align(32))]
+pub(crate) struct Slot {
+    pub(crate) state: StateWord,
+    /// Wrapping milliseconds.
+    pub(crate) deadline: AtomicU32,
+    fd: AtomicI32,
+    next: AtomicU32,
+    prev: AtomicU32,
+    pub(crate) due: AtomicU32,
+    /// Which burst or waiter of the owner an edge wakes, plus one.
+    pub(crate) waiter: AtomicU32,
+}
+
+/// The cold part: what must survive a park but is not needed to take one up.
+#[repr(C)]
+pub(crate) struct Cold {
+    peer_high: AtomicU64,
+    peer_low: AtomicU64,
+    pub(crate) requests: AtomicU32,
+    /// listener (8 bits) | rare part (24 bits, 0 = none)
+    listener_rare: AtomicU32,
+}
+
+// SAFETY: atomics only; zero is a free slot.
+unsafe impl ZeroedAtomics for Slot {}
+// SAFETY: atomics only; zero is a valid address, count and "no rare part".
+unsafe impl ZeroedAtomics for Cold {}
+
+impl Slot {
+    pub(crate) fn raw_fd(&self) -> RawFd {
+        self.fd.load(Relaxed)
+    }
+
+    /// The descriptor of a slot that the caller owns (ACTIVE or CLOSING by its own doing).
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: only the owner closes, and the caller is the owner for as long as it borrows.
+        unsafe { BorrowedFd::borrow_raw(self.raw_fd()) }
+    }
+}
+
+impl Cold {
+    pub(crate) fn peer(&self) -> IpAddr {
+        let bits = u128::from(self.peer_high.load(Relaxed)) << 64 | u128::from(self.peer_low.load(Relaxed));
+        Ipv6Addr::from(bits).to_canonical()
+    }
+    fn set_peer(&self, peer: IpAddr) {
+        let bits = match peer {
+            IpAddr::V4(a) => u128::from(a.to_ipv6_mapped()),
+            IpAddr::V6(a) => u128::from(a),
+        };
+        self.peer_high.store((bits >> 64) as u64, Relaxed);
+        self.peer_low.store(bits as u64, Relaxed);
+    }
+    pub(crate) fn listener(&self) -> u8 {
+        (self.listener_rare.load(Relaxed) >> 24) as u8
+    }
+    /// The key of the rare part.
+    pub(crate) fn rare(&self) -> Option<usize> {
+        (self.listener_rare.load(Relaxed) & 0xFF_FFFF).checked_sub(1).map(|k| k as usize)
+    }
+    pub(crate) fn set_rare(&self, key: Option<usize>) {
+        let low = key.map_or(0, |k| k as u32 + 1) & 0xFF_FFFF;
+        self.listener_rare.store(self.listener_rare.load(Relaxed) & 0xFF00_0000 | low, Relaxed);
+    }
+}
+
+/// What the mutex guards.
+pub(crate) struct Books {
+    pub(crate) bitmap: Bitmap,
+    pub(crate) wheel: Wheel,
+    generation: u32,
+}
+
+/// All connections of one worker.
+pub(crate) struct SlotStore {
+    slots: Table<Slot>,
+    cold: Table<Cold>,
+    books: Mutex<Books>,
+}
+
+impl SlotStore {
+    /// Address space for `capacity` connections.
+    pub(crate) fn new(capacity: u32, now: u32) -> io::Result<Self> {
+        let capacity = capacity.next_multiple_of(BLOCK);
+        Ok(Self {
+            slots: Table::new(capacity as usize)?,
+            cold: Table::new(capacity as usize)?,
+            books: Mutex::new(Books { bitmap: Bitmap::new(capacity), wheel: Wheel::new(now), generation: 0 }),
+        })
+    }
+
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        // A panic under the lock aborts the worker's promises anyway; the books themselves stay consistent.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot, by an index that may come from a stale token.
+    pub(crate) fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index)
+    }
+
+    /// The cold part that belongs to a slot.
+    pub(crate) fn cold(&self, index: u32) -> Option<&Cold> {
+        self.cold.get(index)
+    }
+
+    /// The slot of a connection that the caller has claimed.
+    pub(crate) fn claimed(&self, index: u32) -> &Slot {
+        self.slots.at(index)
+    }
+
+    /// The cold part of a connection that the caller has claimed.
+    pub(crate) fn claimed_cold(&self, index: u32) -> &Cold {
+        self.cold.at(index)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Takes a slot for `fd`, claimed by nobody yet: the caller publishes its state word. `None` when full.
+    pub(crate) fn allocate(&self, fd: OwnedFd, peer: IpAddr, listener: u8) -> Result<(u32, u32), OwnedFd> {
+        use std::os::fd::IntoRawFd;
+        let mut books = self.books();
+        let Some(index) = books.bitmap.alloc() else { return Err(fd) };
+        books.generation = match books.generation.wrapping_add(1) {
+            // 0 is free, and the all-ones halves belong to wake and listener tokens.
+            0 | u32::MAX => 1,
+            g => g,
+        };
+        let generation = books.generation;
+        if let (Some(slot), Some(cold)) = (self.slot(index), self.cold(index)) {
+            slot.fd.store(fd.into_raw_fd(), Relaxed);
+            slot.due.store(UNLINKED, Relaxed);
+            slot.next.store(NIL, Relaxed);
+            slot.waiter.store(0, Relaxed);
+            cold.set_peer(peer);
+            cold.requests.store(0, Relaxed);
+            cold.listener_rare.store(u32::from(listener) << 24, Relaxed);
+        }
+        Ok((index, generation))
+    }
+
+    /// Ends a connection that the caller owns: the generation first, then the slot; the descriptor is the caller's
+    /// to close after that.
+    pub(crate) fn release(&self, index: u32) -> Option<OwnedFd> {
+        let slot = self.slot(index)?;
+        slot.state.retire();
+        let mut books = self.books();
+        books.wheel.remove(self, index);
+        // SAFETY: the slot held the only copy, and its generation is over.
+        let fd = unsafe { OwnedFd::from_raw_fd(slot.raw_fd()) };
+        if books.bitmap.free(index) {
+            let first = index / BLOCK * BLOCK;
+            self.slots.discard(first, BLOCK);
+            self.cold.discard(first, BLOCK);
+        }
+        Some(fd)
+    }
+
+    /// Sees to it that the wheel looks at `index` in time for its deadline. If it had to be linked anew, says when it
+    /// will be looked at: a sleeping home may have to wake earlier.
+    ///
+    /// `foreign`: the caller is not the thread that ticks this wheel. The tick stores `due = UNLINKED` and then looks
+    /// at the deadline; the caller has stored the deadline and now looks at `due`; a fence between on both sides.
+    pub(crate) fn link(&self, index: u32, generation: u32, now: u32, foreign: bool) -> Option<u32> {
+        let slot = self.slot(index)?;
+        if foreign {
+            fence(SeqCst);
+        }
+        if !Wheel::needs_relink(slot.due.load(Relaxed), slot.deadline.load(Relaxed), now) {
+            return None;
+        }
+        let mut books = self.books();
+        // Somebody may have taken it up and closed it since; a released slot is retired before its books are.
+        if slot.state.peek().generation() != generation {
+            return None;
+        }
+        books.wheel.remove(self, index);
+        books.wheel.insert(self, index, slot.deadline.load(Relaxed), now);
+        Some(slot.due.load(Relaxed))
+    }
+}
+
+impl Links for SlotStore {
+    fn next(&self, i: u32) -> u32 {
+        self.slot(i).map_or(NIL, |s| s.next.load(Relaxed))
+    }
+    fn set_next(&self, i: u32, to: u32) {
+        if let Some(s) = self.slot(i) {
+            s.next.store(to, Relaxed);
+        }
+    }
+    fn prev(&self, i: u32) -> u32 {
+        self.slot(i).map_or(NIL, |s| s.prev.load(Relaxed))
+    }
+    fn set_prev(&self, i: u32, to: u32) {
+        if let Some(s) = self.slot(i) {
+            s.prev.store(to, Relaxed);
+        }
+    }
+    fn due(&self, i: u32) -> u32 {
+        self.slot(i).map_or(UNLINKED, |s| s.due.load(Relaxed))
+    }
+    fn set_due(&self, i: u32, to: u32) {
+        if let Some(s) = self.slot(i) {
+            s.due.store(to, Relaxed);
+        }
+    }
+}
+
+impl Drop for SlotStore {
+    fn drop(&mut self) {
+        let used: Vec<u32> = self.books().bitmap.iter().collect();
+        for index in used {
+            drop(self.release(index));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_connection_is_56_bytes() {
+        assert_eq!(size_of::<Slot>(), 32);
+        assert_eq!(size_of::<Cold>(), 24);
+    }
+
+    #[test]
+    fn a_peer_survives_in_sixteen_bytes() {
+        let cold: Table<Cold> = Table::new(1).unwrap();
+        let cold = cold.get(0).unwrap();
+        for peer in ["127.0.0.1", "::1", "2001:db8::7"] {
+            cold.set_peer(peer.parse().unwrap());
+            assert_eq!(cold.peer().to_string(), peer);
+        }
+        cold.set_rare(Some(5));
+        assert_eq!(cold.rare(), Some(5));
+        cold.set_rare(None);
+        assert_eq!(cold.rare(), None);
+    }
+}

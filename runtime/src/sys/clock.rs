@@ -1,0 +1,20 @@
+//! Clocks, read through the vDSO: no system call.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// CLOCK_MONOTONIC in milliseconds, wrapping; good for differences below 2^31.
+pub(crate) fn monotonic_ms() -> u32 {
+    let t = clock_gettime(ClockId::Monotonic);
+    (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000) as u32
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub(crate) fn monotonic_ns() -> u64 {
+    let t = clock_gettime(ClockId::Monotonic);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// Seconds since the epoch, as exact as the kernel's tick.
+pub(crate) fn unix_seconds() -> u64 {
+    u64::try_from(clock_gettime(ClockId::RealtimeCoarse).tv_sec).unwrap_or(0)
+}

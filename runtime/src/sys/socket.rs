@@ -1,0 +1,75 @@
+//! Socket calls, each exactly one system call, on descriptors that stay the caller's.
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// accept4(2), non-blocking and close-on-exec. A local peer counts as 127.0.0.1.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errno> {
+    let (fd, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok((fd, peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))))
+}
+
+fn ip(address: SocketAddrAny) -> Option<IpAddr> {
+    SocketAddr::try_from(address).ok().map(|a| a.ip())
+}
+
+/// recv(2); `Ok(0)` is the peer's FIN.
+pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match rustix::net::recv(fd, &mut *buf, RecvFlags::empty()) {
+            Ok((_, n)) => return Ok(n.min(buf.len())),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// recv(2) that throws the bytes away in the kernel where it can (tcp(7), MSG_TRUNC).
+pub(crate) fn discard(fd: BorrowedFd<'_>, scratch: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match rustix::net::recv(fd, &mut *scratch, RecvFlags::TRUNC) {
+            Ok((_, n)) => return Ok(n),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+/// send(2) without SIGPIPE.
+pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    loop {
+        match rustix::net::send(fd, buf, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// sendfile(2) from `offset`, which it advances.
+pub(crate) fn sendfile(to: BorrowedFd<'_>, from: BorrowedFd<'_>, offset: &mut u64, most: usize) -> io::Result<usize> {
+    loop {
+        match rustix::fs::sendfile(to, from, Some(offset), most) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Sends our FIN; the peer may go on sending.
+pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::shutdown(fd, Shutdown::Write);
+}
+
+/// getpeername(2).
+pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    let address = rustix::net::getpeername(fd)?.ok_or(io::ErrorKind::NotConnected)?;
+    SocketAddr::try_from(address).map_err(|e| io::Error::from(e))
+}
+
+/// getsockname(2).
+pub(crate) fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
+    SocketAddr::try_from(rustix::net::getsockname(fd)?).map_err(|e| io::Error::from(e))
+}

@@ -1,0 +1,185 @@
+//! What an event, a timeout or the end of a burst does to a connection.
+
+use super::{Home, Job, Worker};
+use crate::executor::inbox::Message;
+use crate::net::conn::Conn;
+use crate::net::next::{Next, Then};
+use crate::net::{linger, output};
+use crate::park::state::{self, ACTIVE, LINGERING, PARKED, Readiness, Rest, TIMED, WRITING};
+use crate::park::wheel::{Verdict, before};
+use crate::reactor::{Event, IN, OUT, RDHUP};
+use crate::sys::socket;
+use crate::time::Keepalive;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
+
+/// How long a connection that was told goodbye may take to close.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+impl Worker {
+    /// An event of a connection of `home`, harvested by this worker.
+    pub(super) fn ready(self: &Rc<Self>, home: &Home, event: Event) {
+        let (generation, index) = ((event.token >> 32) as u32, event.token as u32);
+        let Some(slot) = home.slots.slot(index) else { return };
+        let mut edges = 0;
+        if event.edges & IN != 0 {
+            edges |= state::READY;
+        }
+        if event.edges & OUT != 0 {
+            edges |= state::WREADY;
+        }
+        if event.edges & RDHUP != 0 {
+            edges |= state::RDHUP;
+        }
+        match slot.state.readiness(generation, self.home.id, edges) {
+            Readiness::Claimed(was) if was.has(WRITING) => output::drive(self, home, index, generation),
+            Readiness::Claimed(was) if was.has(LINGERING) => linger::drive(self, home, index, generation),
+            Readiness::Claimed(_) => self.start(home, index, generation),
+            Readiness::Wake(owner) => {
+                let waiter = slot.waiter.load(Ordering::Relaxed);
+                self.wake_owner(owner, waiter);
+            }
+            Readiness::Recorded | Readiness::Stale => {}
+        }
+    }
+
+    fn wake_owner(&self, owner: u16, waiter: u32) {
+        let Some(key) = waiter.checked_sub(1) else { return };
+        if owner == self.home.id {
+            self.wake_waiter(key);
+        } else if let Some(home) = self.shared.homes.get(owner as usize) {
+            home.post(Message::Waiter(key));
+        }
+    }
+
+    /// Starts a burst on a claimed connection.
+    pub(super) fn start(self: &Rc<Self>, home: &Home, index: u32, generation: u32) {
+        let listener = home.slots.claimed_cold(index).listener();
+        let conn = Conn::new(self.clone(), home.id, index, generation);
+        if let Some(service) = self.service(listener) {
+            self.home.counters.bursts.add(1);
+            service.start(self, conn);
+        }
+    }
+
+    /// A burst has ended.
+    pub(crate) fn finish(self: &Rc<Self>, next: Next) {
+        let shared = &self.shared;
+        match next {
+            Next::Park(conn, keepalive) => {
+                self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
+                let back = conn.give_back();
+                let home = &shared.homes[back.home as usize];
+                if back.drained {
+                    self.park(home, back.index, back.generation, keepalive);
+                } else {
+                    self.queue(Job::Start { home: back.home, index: back.index, generation: back.generation });
+                }
+            }
+            Next::Write(conn, out, then) => {
+                self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
+                let back = conn.give_back();
+                let then = match then {
+                    Then::Park(_) if !back.drained => Then::Resume,
+                    then => then,
+                };
+                output::begin(self, &shared.homes[back.home as usize], back.index, back.generation, out, then);
+            }
+            Next::Linger(conn, most) => {
+                self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
+                let back = conn.give_back();
+                linger::begin(self, &shared.homes[back.home as usize], back.index, back.generation, most);
+            }
+            Next::Close(conn) => drop(conn),
+            Next::Gone => {}
+        }
+    }
+
+    /// Lays a claimed connection to rest, or takes it up again at once if an edge came meanwhile.
+    pub(crate) fn park(self: &Rc<Self>, home: &Home, index: u32, generation: u32, keepalive: Keepalive) {
+        let slot = home.slots.claimed(index);
+        slot.deadline.store(keepalive.deadline(self.now.get()), Ordering::Relaxed);
+        match slot.state.rest(PARKED, state::READY | state::RDHUP) {
+            Rest::Resting => {
+                home.relink(index, generation, self);
+                if self.shared.draining() && home.slots.cold(index).is_some_and(|c| c.rare().is_none()) {
+                    self.dismiss(home, index);
+                }
+            }
+            Rest::Again(_) => self.queue(Job::Start { home: home.id, index, generation }),
+        }
+    }
+
+    /// Closes a connection at rest politely: our FIN first, so that a client that speaks meanwhile is not reset.
+    pub(super) fn dismiss(self: &Rc<Self>, home: &Home, index: u32) {
+        let Some(slot) = home.slots.slot(index) else { return };
+        let seen = slot.state.peek();
+        if !seen.has(PARKED) || seen.has(ACTIVE) {
+            return;
+        }
+        if slot.state.expire(seen.generation(), self.home.id).is_some() {
+            slot.state.revive();
+            linger::begin(self, home, index, seen.generation(), FAREWELL);
+        }
+    }
+
+    /// Looks at the buckets of this worker's wheel that are due.
+    pub(super) fn tick(self: &Rc<Self>) {
+        let (home, now) = (&self.home, self.now.get());
+        let mut expired: Vec<(u32, bool)> = Vec::new();
+        let mut woken: Vec<(u16, u32)> = Vec::new();
+        {
+            let mut books = home.slots.books();
+            if books.wheel.next_due().is_none_or(|due| before(now, due)) {
+                return;
+            }
+            books.wheel.expire(&home.slots, now, |index| {
+                // Pairs with the fence in `SlotStore::link`.
+                fence(Ordering::SeqCst);
+                let slot = home.slots.claimed(index);
+                let seen = slot.state.peek();
+                let deadline = slot.deadline.load(Ordering::Relaxed);
+                if seen.has(ACTIVE) && !seen.has(TIMED) {
+                    return Verdict::Drop;
+                }
+                if before(now, deadline) {
+                    return Verdict::Keep(deadline);
+                }
+                if let Some(was) = slot.state.expire(seen.generation(), home.id) {
+                    expired.push((index, was.has(PARKED)));
+                } else if let Some(owner) = slot.state.expire_wait(seen.generation()) {
+                    woken.push((owner, slot.waiter.load(Ordering::Relaxed)));
+                }
+                Verdict::Drop
+            });
+        }
+        for (owner, waiter) in woken {
+            self.wake_owner(owner, waiter);
+        }
+        let home = Arc::clone(home);
+        for (index, parked) in expired {
+            home.counters.timeouts.add(1);
+            self.time_over(&home, index, parked);
+        }
+    }
+
+    /// A deadline won the slot: say farewell if the protocol has one to say, and close.
+    fn time_over(self: &Rc<Self>, home: &Home, index: u32, parked: bool) {
+        let slot = home.slots.claimed(index);
+        let cold = home.slots.claimed_cold(index);
+        let service = self.service(cold.listener()).filter(|_| parked);
+        let carry = home.take_carry(cold);
+        match service.and_then(|s| s.timed_out(carry.as_ref())) {
+            Some(farewell) => {
+                slot.state.revive();
+                // One try: whoever lets time pass need not be waited for to hear that it has.
+                let _ = socket::send(slot.fd(), &farewell);
+                let generation = slot.state.peek().generation();
+                linger::begin(self, home, index, generation, FAREWELL);
+            }
+            None => home.close(index),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a home worker shares with the others: its pollset, its slots and its inbox.
+
+use crate::executor::inbox::{Inbox, Message};
+use crate::metrics::Counters;
+use crate::net::next::{Carry, Output, Rare, Then};
+use crate::park::harvest::HarvestWord;
+use crate::park::slots::{Cold, Slot, SlotStore};
+use crate::park::state::OUT_ARMED;
+use crate::park::wheel::before;
+use crate::reactor::{BATCH, Event, Interest, Pollset, token};
+use crate::worker::Worker;
+use slab::Slab;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A home worker, as every thread may see it.
+pub(crate) struct Home {
+    pub(crate) id: u16,
+    pub(crate) pollset: Box<dyn Pollset>,
+    pub(crate) harvest: HarvestWord,
+    pub(crate) slots: SlotStore,
+    pub(crate) inbox: Inbox,
+    pub(crate) batch: Batch,
+    pub(crate) counters: Counters,
+    /// Connections in the slots; placement compares it, nothing depends on it.
+    pub(crate) connections: AtomicU32,
+    /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
+    pub(crate) sleeps_until: AtomicU32,
+    rare: Mutex<Slab<Rare>>,
+}
+
+impl Home {
+    pub(crate) fn new(id: u16, pollset: Box<dyn Pollset>, capacity: u32, now: u32) -> io::Result<Self> {
+        Ok(Self {
+            id,
+            pollset,
+            harvest: HarvestWord::new(),
+            slots: SlotStore::new(capacity, now)?,
+            inbox: Inbox::default(),
+            batch: Batch::default(),
+            counters: Counters::default(),
+            connections: AtomicU32::new(0),
+            sleeps_until: AtomicU32::new(now),
+            rare: Mutex::default(),
+        })
+    }
+
+    /// Hands the worker something and wakes it if it may be asleep.
+    pub(crate) fn post(&self, message: Message) {
+        self.inbox.push(message);
+        if self.harvest.must_wake() {
+            self.pollset.wake();
+        }
+    }
+
+    /// Ends a connection that the caller has claimed.
+    pub(crate) fn close(&self, index: u32) {
+        self.drop_rare(self.slots.claimed_cold(index));
+        drop(self.slots.release(index));
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.counters.closed.add(1);
+    }
+
+    /// After a deadline was stored: the wheel looks in time, and a sleeping home wakes in time.
+    pub(crate) fn relink(&self, index: u32, generation: u32, worker: &Worker) {
+        let foreign = worker.home.id != self.id;
+        let Some(due) = self.slots.link(index, generation, worker.now.get(), foreign) else { return };
+        if foreign && before(due, self.sleeps_until.load(Ordering::Relaxed)) && self.harvest.must_wake() {
+            self.pollset.wake();
+        }
+    }
+
+    /// Asks for output edges from now on. Done once: a MOD looks at readiness again, so no edge is lost.
+    pub(crate) fn arm_output(&self, slot: &Slot, generation: u32, index: u32) -> io::Result<()> {
+        if slot.state.peek().has(OUT_ARMED) {
+            return Ok(());
+        }
+        slot.state.mark(OUT_ARMED, 0);
+        self.pollset.modify(slot.fd(), token(generation, index), Interest::ConnectionOut)
+    }
+
+    /// The rare part of a claimed connection, made if it has none.
+    pub(crate) fn with_rare<T>(&self, cold: &Cold, f: impl FnOnce(&mut Rare) -> T) -> T {
+        let mut all = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
+        match cold.rare().and_then(|key| all.get_mut(key)) {
+            Some(rare) => f(rare),
+            None => {
+                let mut rare = Rare::default();
+                let out = f(&mut rare);
+                cold.set_rare(Some(all.insert(rare)));
+                out
+            }
+        }
+    }
+
+    /// Takes the rare part apart: whatever `f` leaves empty is given back.
+    fn take_rare<T>(&self, cold: &Cold, f: impl FnOnce(&mut Rare) -> Option<T>) -> Option<T> {
+        let key = cold.rare()?;
+        let mut all = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
+        let rare = all.get_mut(key)?;
+        let out = f(rare);
+        if rare.carry.is_none() && rare.writing.is_none() {
+            all.remove(key);
+            cold.set_rare(None);
+            if all.is_empty() {
+                all.shrink_to_fit();
+            }
+        }
+        out
+    }
+
+    pub(crate) fn take_carry(&self, cold: &Cold) -> Option<Carry> {
+        self.take_rare(cold, |rare| rare.carry.take())
+    }
+
+    pub(crate) fn take_writing(&self, cold: &Cold) -> Option<(Output, Then)> {
+        self.take_rare(cold, |rare| rare.writing.take())
+    }
+
+    /// Gives the rare part back, if there is one.
+    pub(crate) fn drop_rare(&self, cold: &Cold) {
+        if cold.rare().is_some() {
+            self.take_rare(cold, |rare| {
+                *rare = Rare::default();
+                None::<()>
+            });
+        }
+    }
+}
+
+/// The events that the owner has taken out of the kernel, where a neighbour can see them while the owner is stuck.
+///
+/// An entry is a token with the edges in the top five bits of its index (slots are fewer than 2^27). Entries are
+/// hints: whoever acts on one must win the claim of the slot, so relaxed stores suffice and a stale one is harmless.
+pub(crate) struct Batch {
+    entries: [AtomicU64; BATCH],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { entries: [const { AtomicU64::new(0) }; BATCH] }
+    }
+}
+
+const EDGES_SHIFT: u32 = 27;
+
+impl Batch {
+    /// Owner: more than one event was harvested.
+    pub(crate) fn publish(&self, events: &[Event]) {
+        for (entry, event) in self.entries.iter().zip(events) {
+            entry.store(event.token | u64::from(event.edges) << EDGES_SHIFT, Ordering::Relaxed);
+        }
+        if let Some(end) = self.entries.get(events.len()) {
+            end.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Owner: done with them.
+    pub(crate) fn withdraw(&self) {
+        self.entries[0].store(0, Ordering::Relaxed);
+    }
+
+    /// Neighbour: what the owner may not have got to yet.
+    pub(crate) fn snapshot(&self, into: &mut Vec<Event>) {
+        into.clear();
+        for entry in &self.entries {
+            let bits = entry.load(Ordering::Relaxed);
+            if bits == 0 {
+                break;
+            }
+            let edges = (bits as u32 >> EDGES_SHIFT) as u8;
+            into.push(Event { token: bits & !(0x1F << EDGES_SHIFT), edges });
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One worker: the thread that waits for its pollset, runs bursts and tasks, and ticks its wheel.
+//!
+//! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
+//! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck.
+
+mod dispatch;
+mod home;
+mod rescue;
+mod turn;
+
+pub(crate) use home::Home;
+
+use crate::buf::BufferPool;
+use crate::net::accept::Accepting;
+use crate::net::service::LocalService;
+use crate::park::slots::Slot;
+use crate::reactor::Event;
+use crate::runtime::Shared;
+use crate::time::timers::Timers;
+use async_task::Runnable;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
+
+/// Work that this worker has given itself.
+pub(crate) enum Job {
+    /// Poll a spawned task.
+    Run(Runnable),
+    /// Poll a pending burst.
+    Burst { service: u8, cell: u32 },
+    /// Start a burst on a claimed connection that has input left.
+    Start { home: u16, index: u32, generation: u32 },
+    /// Go on with an output or a linger of a claimed connection.
+    Drive { home: u16, index: u32, generation: u32 },
+}
+
+/// What belongs to the worker's thread alone.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) home: Arc<Home>,
+    /// Wrapping milliseconds, read once a turn.
+    pub(crate) now: Cell<u32>,
+    pub(crate) unix: Cell<u64>,
+    pub(crate) pool: BufferPool,
+    pub(crate) timers: RefCell<Timers>,
+    pub(crate) accepting: RefCell<Accepting>,
+    jobs: RefCell<VecDeque<Job>>,
+    services: RefCell<Vec<Option<Rc<dyn LocalService>>>>,
+    waiters: RefCell<Slab<Waker>>,
+    events: RefCell<Vec<Event>>,
+    /// Draining has begun here.
+    drained_once: Cell<bool>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, home: Arc<Home>) -> Rc<Self> {
+        let worker = Rc::new(Self {
+            shared,
+            home,
+            now: Cell::new(0),
+            unix: Cell::new(0),
+            pool: BufferPool::default(),
+            timers: RefCell::default(),
+            accepting: RefCell::default(),
+            jobs: RefCell::default(),
+            services: RefCell::default(),
+            waiters: RefCell::default(),
+            events: RefCell::new(Vec::with_capacity(crate::reactor::BATCH)),
+            drained_once: Cell::new(false),
+        });
+        worker.read_clocks();
+        worker
+    }
+
+    /// The worker of this thread.
+    pub(crate) fn current() -> Option<Rc<Self>> {
+        CURRENT.try_with(|c| c.borrow().clone()).ok().flatten()
+    }
+
+    /// Runs `f` if this thread is the worker of `home`.
+    pub(crate) fn on(home: &Arc<Home>, f: impl FnOnce(&Worker)) -> bool {
+        CURRENT
+            .try_with(|current| match &*current.borrow() {
+                Some(worker) if Arc::ptr_eq(&worker.home, home) => {
+                    f(worker);
+                    true
+                }
+                _ => false,
+            })
+            .unwrap_or(false)
+    }
+
+    /// Makes `worker` the one of this thread.
+    pub(crate) fn enter(worker: &Rc<Self>) -> Entered {
+        CURRENT.set(Some(worker.clone()));
+        Entered(())
+    }
+
+    pub(crate) fn queue(&self, job: Job) {
+        self.jobs.borrow_mut().push_back(job);
+    }
+
+    pub(crate) fn service(&self, id: u8) -> Option<Rc<dyn LocalService>> {
+        self.services.borrow().get(id as usize)?.clone()
+    }
+
+    /// Registers `waker` as what an edge of `slot` wakes, and says under which key.
+    pub(crate) fn waiter(&self, slot: &Slot, waker: &Waker) -> u32 {
+        let mut waiters = self.waiters.borrow_mut();
+        if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1) {
+            if let Some(old) = waiters.get_mut(key as usize) {
+                old.clone_from(waker);
+                return key;
+            }
+        }
+        waiters.insert(waker.clone()) as u32
+    }
+
+    /// The burst of `slot` is over.
+    pub(crate) fn forget_waiter(&self, slot: &Slot) {
+        if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1) {
+            self.waiters.borrow_mut().try_remove(key as usize);
+            slot.waiter.store(0, Relaxed);
+        }
+    }
+
+    fn wake_waiter(&self, key: u32) {
+        let waker = self.waiters.borrow().get(key as usize).cloned();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// While it lives, its thread has a worker.
+pub(crate) struct Entered(());
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+    }
+}

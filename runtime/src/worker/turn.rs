@@ -1,0 +1,225 @@
+//! The loop: wait, accept, serve what is ready, run what was queued, tick.
+
+use super::{Job, Worker};
+use crate::executor::inbox::Message;
+use crate::reactor::{BATCH, LISTENER, WAKE};
+use crate::sys::clock;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Jobs run in one turn before the kernel is asked again.
+const BUDGET: usize = 256;
+
+/// Whether the loop goes on.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Turn {
+    Continue,
+    Stop,
+}
+
+impl Worker {
+    pub(super) fn read_clocks(&self) {
+        self.now.set(clock::monotonic_ms());
+        self.unix.set(clock::unix_seconds());
+    }
+
+    /// Runs until the runtime ends.
+    pub(crate) fn run(self: &Rc<Self>) {
+        while self.turn(None) == Turn::Continue {}
+    }
+
+    /// One turn. `most` bounds the wait.
+    pub(crate) fn turn(self: &Rc<Self>, most: Option<Duration>) -> Turn {
+        let mut events = self.events.take();
+        self.wait(&mut events, most);
+        self.read_clocks();
+
+        // Connections in the backlog first: a handler may take its time.
+        for event in events.iter().filter(|e| e.token >> 16 == LISTENER >> 16) {
+            self.accept((event.token - LISTENER) as u8);
+        }
+        let several = events.len() > 1;
+        if several {
+            self.home.batch.publish(&events);
+        }
+        let home = Arc::clone(&self.home);
+        for event in &events {
+            if event.token != WAKE && event.token >> 16 != LISTENER >> 16 {
+                self.ready(&home, *event);
+            }
+        }
+        if several {
+            self.home.batch.withdraw();
+        }
+        self.events.replace(events);
+        self.take_messages();
+        self.run_timers();
+        self.run_jobs();
+        self.tick();
+        self.end_of_turn()
+    }
+
+    /// Waits for events, or only collects them if there is something else to do.
+    fn wait(&self, events: &mut Vec<crate::reactor::Event>, most: Option<Duration>) {
+        let mut timeout = if self.jobs.borrow().is_empty() { most } else { Some(Duration::ZERO) };
+        if timeout != Some(Duration::ZERO) {
+            timeout = self.nearest(timeout);
+        }
+        if !self.home.harvest.enter_poll() {
+            // A neighbour is draining our pollset, at most 64 events: local work meanwhile.
+            events.clear();
+            std::hint::spin_loop();
+            return;
+        }
+        // The second half of Dekker: POLLING is visible, so whoever pushes from here on wakes us.
+        if !self.home.inbox.is_empty() {
+            timeout = Some(Duration::ZERO);
+        }
+        if let Err(e) = self.home.pollset.wait(events, timeout) {
+            tracing::error!(target: "parkade", "worker {}: waiting for events: {e}", self.home.id);
+            events.clear();
+        }
+        self.home.harvest.leave_poll();
+        debug_assert!(events.len() <= BATCH, "a batch is bounded");
+    }
+
+    /// How long the worker may sleep until a timer, a deadline or a paused listener needs it.
+    fn nearest(&self, most: Option<Duration>) -> Option<Duration> {
+        let mut nearest = most;
+        let mut at_most = |d: Duration| nearest = Some(nearest.map_or(d, |n| n.min(d)));
+        if let Some(at) = self.timers.borrow().next() {
+            at_most(Duration::from_nanos(at.saturating_sub(clock::monotonic_ns())));
+        }
+        if let Some(due) = self.home.slots.books().wheel.next_due() {
+            self.home.sleeps_until.store(due, Ordering::Relaxed);
+            let now = clock::monotonic_ms();
+            at_most(Duration::from_millis(u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0)));
+        } else {
+            // Far enough that every link is earlier.
+            self.home.sleeps_until.store(self.now.get().wrapping_add(i32::MAX as u32), Ordering::Relaxed);
+        }
+        if let Some(grace) = self.shared.grace_left() {
+            at_most(grace);
+        }
+        if let Some(pause) = self.accepting.borrow().pause() {
+            at_most(pause);
+        }
+        nearest
+    }
+
+    fn take_messages(self: &Rc<Self>) {
+        for _ in 0..BUDGET {
+            let Some(message) = self.home.inbox.pop() else { break };
+            match message {
+                Message::Run(runnable) => self.queue(Job::Run(runnable)),
+                Message::Burst { service, cell } => self.queue(Job::Burst { service, cell }),
+                Message::Waiter(key) => self.wake_waiter(key),
+                Message::Spawn(make) => make(),
+                Message::Listen { id, listener, service } => self.listen(id, &listener, service),
+            }
+        }
+    }
+
+    pub(crate) fn install(&self, id: u8, service: Rc<dyn crate::net::service::LocalService>) {
+        let mut services = self.services.borrow_mut();
+        if services.len() <= id as usize {
+            services.resize(id as usize + 1, None);
+        }
+        services[id as usize] = Some(service);
+    }
+
+    fn run_timers(&self) {
+        if self.timers.borrow().next().is_none() {
+            return;
+        }
+        let now = clock::monotonic_ns();
+        loop {
+            let due = self.timers.borrow_mut().pop(now);
+            let Some(waker) = due else { break };
+            waker.wake();
+        }
+    }
+
+    fn run_jobs(self: &Rc<Self>) {
+        for _ in 0..BUDGET {
+            let job = self.jobs.borrow_mut().pop_front();
+            let Some(job) = job else { break };
+            match job {
+                Job::Run(runnable) => {
+                    // A task's panic is its own: async-task hands it to the awaiting side, if there is one.
+                    let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runnable.run()));
+                    if let Err(panic) = run {
+                        let what = crate::executor::burst::describe(panic.as_ref());
+                        tracing::error!(target: "parkade", "a task panicked: {what}");
+                    }
+                }
+                Job::Burst { service, cell } => {
+                    if let Some(service) = self.service(service) {
+                        service.resume(self, cell);
+                    }
+                }
+                Job::Start { home, index, generation } => {
+                    let shared = self.shared.clone();
+                    self.start(&shared.homes[home as usize], index, generation);
+                }
+                Job::Drive { home, index, generation } => {
+                    let shared = self.shared.clone();
+                    let home = &shared.homes[home as usize];
+                    if home.slots.claimed_cold(index).rare().is_some() {
+                        crate::net::output::drive(self, home, index, generation);
+                    } else {
+                        crate::net::linger::drive(self, home, index, generation);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Between two turns: accept again if that was paused, drain or stop if that was asked.
+    fn end_of_turn(self: &Rc<Self>) -> Turn {
+        if self.shared.running() {
+            self.resume_accepting();
+            return Turn::Continue;
+        }
+        if !self.drained_once.replace(true) {
+            self.stop_accepting();
+            self.dismiss_all();
+        }
+        let idle = self.pending() == 0
+            && self.jobs.borrow().is_empty()
+            && self.home.connections.load(Ordering::Relaxed) == 0;
+        if idle || self.shared.stop_now() { Turn::Stop } else { Turn::Continue }
+    }
+
+    /// Closes every connection that waits for its next request.
+    fn dismiss_all(self: &Rc<Self>) {
+        let home = Arc::clone(&self.home);
+        let all: Vec<u32> = home.slots.books().bitmap.iter().collect();
+        for index in all {
+            self.dismiss(&home, index);
+        }
+    }
+
+    /// Bursts in progress on this worker.
+    pub(super) fn pending(&self) -> usize {
+        self.services.borrow().iter().flatten().map(|s| s.pending()).sum()
+    }
+
+    /// Ends everything that belongs to this worker.
+    pub(crate) fn clear(&self) {
+        let services: Vec<_> = self.services.borrow_mut().drain(..).flatten().collect();
+        for service in services {
+            service.clear();
+        }
+        loop {
+            // Dropping a task may wake another one.
+            let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
+            let message = self.home.inbox.pop();
+            if jobs.is_empty() && message.is_none() {
+                break;
+            }
+        }
+    }
+}
