@@ -1,1 +1,7 @@
-//! HTTP/1.1 and 1.0 on the parkade runtime: framing, bodies, keep-alive with hard parking
+//! HTTP/1.1 and 1.0 on the parkade runtime.
+pub mod chunked;
+mod date;
+pub mod framing;
+pub mod head;
+pub mod status;
+pub mod target;
