@@ -82,7 +82,11 @@ fn bucket_of(level: usize, due: u32) -> u32 {
 
 impl Wheel {
     pub(crate) fn new(now: u32) -> Self {
-        Self { heads: [[NIL; BUCKETS as usize]; LEVELS], occupied: [0; LEVELS], done: now }
+        Self {
+            heads: [[NIL; BUCKETS as usize]; LEVELS],
+            occupied: [0; LEVELS],
+            done: now,
+        }
     }
 
     /// When a deadline linked now would be looked at.
@@ -109,7 +113,11 @@ impl Wheel {
     pub(crate) fn insert(&mut self, links: &impl Links, i: u32, deadline: u32, now: u32) {
         self.catch_up(now);
         // An entry never goes into a bucket that was processed already.
-        let base = if before(now, self.done) { self.done } else { now };
+        let base = if before(now, self.done) {
+            self.done
+        } else {
+            now
+        };
         let (level, due) = place(deadline, base);
         let bucket = bucket_of(level, due);
         let head = &mut self.heads[level][bucket as usize];
@@ -181,7 +189,12 @@ impl Wheel {
     }
 
     /// Looks once at every entry of every bucket that is due; `judge` sees each with the wheel free of it.
-    pub(crate) fn expire(&mut self, links: &impl Links, now: u32, mut judge: impl FnMut(u32) -> Verdict) {
+    pub(crate) fn expire(
+        &mut self,
+        links: &impl Links,
+        now: u32,
+        mut judge: impl FnMut(u32) -> Verdict,
+    ) {
         // What stays goes back only when every due bucket is empty, else a late call would meet it again. Until then
         // `next` chains it and `prev` holds its deadline; `due` says that it is in no bucket.
         let mut kept = NIL;
@@ -217,7 +230,9 @@ impl Wheel {
     /// The entries of the bucket that is due first: the longest parked, more or less.
     pub(crate) fn soonest(&self, links: &impl Links, most: usize) -> Vec<u32> {
         let mut found = Vec::new();
-        let Some(end) = self.next_due() else { return found };
+        let Some(end) = self.next_due() else {
+            return found;
+        };
         for level in 0..LEVELS {
             if self.first(level) == Some(end) {
                 let mut i = self.heads[level][bucket_of(level, end) as usize];
@@ -240,7 +255,11 @@ mod tests {
     struct Table(Vec<[Cell<u32>; 3]>);
     impl Table {
         fn new(n: usize) -> Self {
-            Self((0..n).map(|_| [Cell::new(NIL), Cell::new(NIL), Cell::new(UNLINKED)]).collect())
+            Self(
+                (0..n)
+                    .map(|_| [Cell::new(NIL), Cell::new(NIL), Cell::new(UNLINKED)])
+                    .collect(),
+            )
         }
     }
     impl Links for Table {
@@ -382,7 +401,10 @@ mod tests {
         assert_eq!(tick(&mut wheel, &table, 200_000, &[300_000, 0]), (0, 0));
         wheel.insert(&table, 1, 203_000, 200_000);
         assert_eq!(wheel.next_due(), Some(table.due(1)));
-        assert_eq!(tick(&mut wheel, &table, 200_000, &[300_000, 203_000]), (0, 0));
+        assert_eq!(
+            tick(&mut wheel, &table, 200_000, &[300_000, 203_000]),
+            (0, 0)
+        );
     }
 
     #[test]
@@ -392,8 +414,14 @@ mod tests {
             let mut wheel = Wheel::new(0);
             wheel.insert(&table, 0, rest.wrapping_add(5_000), rest);
             let due = wheel.next_due().unwrap();
-            assert!((5_000..5_313).contains(&due.wrapping_sub(rest)), "{due} after {rest}");
-            assert_eq!(tick(&mut wheel, &table, due, &[rest.wrapping_add(5_000)]), (1, 1));
+            assert!(
+                (5_000..5_313).contains(&due.wrapping_sub(rest)),
+                "{due} after {rest}"
+            );
+            assert_eq!(
+                tick(&mut wheel, &table, due, &[rest.wrapping_add(5_000)]),
+                (1, 1)
+            );
         }
     }
 
@@ -426,7 +454,10 @@ mod tests {
         let table = Table::new(1);
         let mut wheel = Wheel::new(0);
         wheel.insert(&table, 0, 20_000, 0);
-        assert!(Wheel::needs_relink(table.due(0), 300_010, 10), "first parked with 300 s after 20 s for the first byte");
+        assert!(
+            Wheel::needs_relink(table.due(0), 300_010, 10),
+            "first parked with 300 s after 20 s for the first byte"
+        );
         wheel.remove(&table, 0);
         wheel.insert(&table, 0, 300_010, 10);
         assert!(wheel.next_due().is_some_and(|d| d >= 300_010));

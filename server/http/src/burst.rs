@@ -40,11 +40,19 @@ pub(crate) struct Local<H> {
 
 impl<H: Handler> Local<H> {
     pub(crate) fn new(shared: Arc<Shared<H>>, observer: Option<Box<dyn Observer>>) -> Self {
-        Self { shared, observer, date: DateCache::default(), outs: RefCell::default() }
+        Self {
+            shared,
+            observer,
+            date: DateCache::default(),
+            outs: RefCell::default(),
+        }
     }
 
     fn take_out(&self) -> Vec<u8> {
-        self.outs.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(4096))
+        self.outs
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(4096))
     }
 
     fn give_out(&self, mut out: Vec<u8>) {
@@ -57,7 +65,9 @@ impl<H: Handler> Local<H> {
 
     /// The farewell to a client whose head never ended.
     pub(crate) fn too_slow(&self) -> Bytes {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
         let mut out = Vec::with_capacity(512);
         let response = Response::error(Refusal::Timeout.status());
         self.encode(&mut out, &response, 1, seconds, true, None);
@@ -76,20 +86,36 @@ impl<H: Handler> Local<H> {
     ) -> ResponseLength {
         let length = framing::response(response.status, minor, response.body_len());
         let close = close || length == ResponseLength::UntilClose;
-        let closing =
-            Closing { date: self.date.at(seconds), server: self.shared.name(), length, close, keep_alive };
+        let closing = Closing {
+            date: self.date.at(seconds),
+            server: self.shared.name(),
+            length,
+            close,
+            keep_alive,
+        };
         encode::head(out, response, &closing);
         length
     }
 
-    fn observe(&self, conn: &Conn, head: Option<&Head>, response: &Response, keep: bool, refusal: Option<Refusal>) {
+    fn observe(
+        &self,
+        conn: &Conn,
+        head: Option<&Head>,
+        response: &Response,
+        keep: bool,
+        refusal: Option<Refusal>,
+    ) {
         if let Some(observer) = &self.observer {
             let sent = head.is_none_or(|h| framing::has_body(h.method(), response.status));
             observer.exchange(&Exchange {
                 head,
                 peer: conn.peer_ip(),
                 status: response.status,
-                body: if sent { response.body_len().unwrap_or(0) } else { 0 },
+                body: if sent {
+                    response.body_len().unwrap_or(0)
+                } else {
+                    0
+                },
                 keep_alive: keep,
                 requests: conn.requests(),
                 seconds: conn.unix_seconds(),
@@ -187,8 +213,15 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, mut conn: Conn) -> Next
             // An unfinished head is data, not a future: it waits beside the slot, under one deadline for all of it.
             let began = began.unwrap_or_else(|| conn.now());
             let until = limits.head_pace.deadline(began, input.len() as u64);
-            conn.set_carry(Carry { bytes: input.filled().to_vec(), deadline: Some(began), tag: 0 });
-            Next::Park(conn, until.map_or(Keepalive::new(limits.keep_alive), Keepalive::at))
+            conn.set_carry(Carry {
+                bytes: input.filled().to_vec(),
+                deadline: Some(began),
+                tag: 0,
+            });
+            Next::Park(
+                conn,
+                until.map_or(Keepalive::new(limits.keep_alive), Keepalive::at),
+            )
         }
     }
 }
@@ -232,11 +265,23 @@ fn write_later<H: Handler>(
         Some(then) => then,
         None if input.is_empty() => Then::Park(Keepalive::new(limits.keep_alive)),
         None => {
-            conn.set_carry(Carry { bytes: input.filled().to_vec(), deadline: None, tag: 0 });
+            conn.set_carry(Carry {
+                bytes: input.filled().to_vec(),
+                deadline: None,
+                tag: 0,
+            });
             Then::Resume
         }
     };
-    Next::Write(conn, Output { bytes, file, timeout: limits.write }, then)
+    Next::Write(
+        conn,
+        Output {
+            bytes,
+            file,
+            timeout: limits.write,
+        },
+        then,
+    )
 }
 
 /// Answers what is not a request (or not one for a handler) and closes.
@@ -285,12 +330,18 @@ async fn exchange<H: Handler>(
         // A body nobody reads is not worth reading: the connection ends behind the answer.
         let keep = keep && framing.body == Length::None;
         let done = framing.body == Length::None;
-        return respond(local, conn, input, out, &head, response, framing, keep, done).await;
+        return respond(
+            local, conn, input, out, &head, response, framing, keep, done,
+        )
+        .await;
     }
     if framing.body == Length::None {
         let request = Request::new(head.clone(), conn.peer_ip(), None);
         let response = guarded(local.shared.handler().call(request)).await;
-        let after = respond(local, conn, input, out, &head, response, framing, keep, true).await;
+        let after = respond(
+            local, conn, input, out, &head, response, framing, keep, true,
+        )
+        .await;
         head::recycle(head);
         return after;
     }
@@ -305,7 +356,14 @@ async fn exchange<H: Handler>(
         out.clear();
     }
     let peer = conn.peer_ip();
-    let incoming = Incoming::new(conn, input, framing.body, limits.body, limits.body_pace, expects);
+    let incoming = Incoming::new(
+        conn,
+        input,
+        framing.body,
+        limits.body,
+        limits.body_pace,
+        expects,
+    );
     let incoming = Rc::new(RefCell::new(incoming));
     let request = Request::new(head.clone(), peer, Some(incoming.clone()));
     let mut response = guarded(local.shared.handler().call(request)).await;
@@ -322,7 +380,9 @@ async fn exchange<H: Handler>(
         }
     }
     let mut body = incoming.borrow_mut();
-    let Some(conn) = body.conn.take() else { return After::Over(Next::Gone) };
+    let Some(conn) = body.conn.take() else {
+        return After::Over(Next::Gone);
+    };
     let mut input = conn.buffer();
     std::mem::swap(&mut input, &mut body.input);
     if let Some(refusal) = body.failed {
@@ -330,7 +390,18 @@ async fn exchange<H: Handler>(
     }
     let done = body.is_done() && body.failed.is_none();
     drop(body);
-    respond(local, conn, input, out, &head, response, framing, keep && done, done).await
+    respond(
+        local,
+        conn,
+        input,
+        out,
+        &head,
+        response,
+        framing,
+        keep && done,
+        done,
+    )
+    .await
 }
 
 /// Methods that are answered without asking the handler.
@@ -338,7 +409,9 @@ fn own_answer(head: &Head, any_method: bool) -> Option<Response> {
     const ALLOWED: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
     match head.method() {
         Method::Connect | Method::Trace => Some(Response::error(405).with_field("Allow", ALLOWED)),
-        Method::Options if head.path() == b"*" => Some(Response::new(200).with_field("Allow", ALLOWED)),
+        Method::Options if head.path() == b"*" => {
+            Some(Response::new(200).with_field("Allow", ALLOWED))
+        }
         Method::Other if !any_method => Some(Response::error(501).with_field("Allow", ALLOWED)),
         _ => None,
     }
@@ -347,20 +420,27 @@ fn own_answer(head: &Head, any_method: bool) -> Option<Response> {
 /// Runs a handler; its panic becomes a 500 behind which the connection closes.
 async fn guarded(future: impl Future<Output = Response>) -> Response {
     let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll,
-        Err(panic) => {
-            let what = panic.downcast_ref::<&str>().copied();
-            let what = what.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
-            tracing::error!(target: "parkade", "a handler panicked: {what}");
-            Poll::Ready(Response::error(500).closing())
-        }
-    })
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let what = panic.downcast_ref::<&str>().copied();
+                let what = what
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                    .unwrap_or("(no message)");
+                tracing::error!(target: "parkade", "a handler panicked: {what}");
+                Poll::Ready(Response::error(500).closing())
+            }
+        },
+    )
     .await
 }
 
 /// Writes a response. `keep`: the connection goes on; `done`: nothing of the request is left unread.
-#[allow(clippy::too_many_arguments, reason = "the whole state of an exchange, once")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the whole state of an exchange, once"
+)]
 async fn respond<H: Handler>(
     local: &Local<H>,
     mut conn: Conn,
@@ -376,10 +456,21 @@ async fn respond<H: Handler>(
     let stream = response.body_len().is_none();
     let keep = keep && !response.close && !(stream && head.minor_version() == 0);
     let told = (keep && framing.asked_keep_alive).then(|| {
-        let left = if limits.requests == 0 { 0 } else { limits.requests - conn.requests() };
+        let left = if limits.requests == 0 {
+            0
+        } else {
+            limits.requests - conn.requests()
+        };
         (limits.keep_alive.as_secs(), left)
     });
-    let length = local.encode(out, &response, head.minor_version(), conn.unix_seconds(), !keep, told);
+    let length = local.encode(
+        out,
+        &response,
+        head.minor_version(),
+        conn.unix_seconds(),
+        !keep,
+        told,
+    );
     local.observe(&conn, Some(head), &response, keep, None);
     let body = match framing::has_body(head.method(), response.status) {
         true => outgoing::take(&mut response),
@@ -387,7 +478,11 @@ async fn respond<H: Handler>(
     };
     // Behind a goodbye that the client asked for nothing can come; otherwise it may still be sending.
     let quiet = done && input.is_empty() && conn.drained() && !framing.keep_alive;
-    let goodbye = if quiet { Then::Close } else { Then::Linger(limits.linger) };
+    let goodbye = if quiet {
+        Then::Close
+    } else {
+        Then::Linger(limits.linger)
+    };
     match body {
         outgoing::Outgoing::Nothing => {}
         outgoing::Outgoing::Small(bytes) => out.extend_from_slice(&bytes),
@@ -399,14 +494,26 @@ async fn respond<H: Handler>(
                 // The head did not even fit: both go on as plain data.
                 Err(Next::Write(c, output, t)) => {
                     let all = [&output.bytes[..], &bytes[..]].concat();
-                    let output = Output { bytes: all.into(), ..output };
+                    let output = Output {
+                        bytes: all.into(),
+                        ..output
+                    };
                     return After::Over(Next::Write(c, output, then.unwrap_or(t)));
                 }
                 Err(next) => return After::Over(next),
             }
             match conn.try_send(&bytes) {
                 Ok(n) if n == bytes.len() => {}
-                Ok(n) => return After::Over(write_later(local, conn, bytes.slice(n..), None, &mut input, then)),
+                Ok(n) => {
+                    return After::Over(write_later(
+                        local,
+                        conn,
+                        bytes.slice(n..),
+                        None,
+                        &mut input,
+                        then,
+                    ));
+                }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     return After::Over(write_later(local, conn, bytes, None, &mut input, then));
                 }
@@ -417,7 +524,14 @@ async fn respond<H: Handler>(
             let bytes = Bytes::copy_from_slice(out);
             out.clear();
             let then = (!keep).then_some(goodbye);
-            return After::Over(write_later(local, conn, bytes, Some(range), &mut input, then));
+            return After::Over(write_later(
+                local,
+                conn,
+                bytes,
+                Some(range),
+                &mut input,
+                then,
+            ));
         }
         outgoing::Outgoing::Stream(stream) => {
             let chunked = length == ResponseLength::Chunked;

@@ -37,7 +37,11 @@ pub struct Decoder {
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { state: State::Size(0), left: 0, overhead: 0 }
+        Self {
+            state: State::Size(0),
+            left: 0,
+            overhead: 0,
+        }
     }
 }
 
@@ -78,7 +82,9 @@ impl Decoder {
             self.state = match self.state {
                 State::Done => return Ok(Step::End(at)),
                 State::Data => {
-                    let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len() - at);
+                    let len = usize::try_from(self.left)
+                        .unwrap_or(usize::MAX)
+                        .min(input.len() - at);
                     self.left -= len as u64;
                     if self.left == 0 {
                         self.state = State::DataCr;
@@ -106,7 +112,11 @@ impl Decoder {
                 State::Quoted(false) if b == b'"' => State::Extension,
                 State::Quoted(false) if text(b) => State::Quoted(false),
                 State::SizeLf if b == b'\n' => {
-                    if self.left == 0 { State::TrailerStart } else { State::Data }
+                    if self.left == 0 {
+                        State::TrailerStart
+                    } else {
+                        State::Data
+                    }
                 }
                 State::DataCr if b == b'\r' => State::DataLf,
                 State::DataLf if b == b'\n' => State::Size(0),
@@ -121,14 +131,21 @@ impl Decoder {
                 _ => return Err(BAD),
             };
             at += 1;
-            if matches!(self.state, State::Extension | State::Quoted(_) | State::TrailerName | State::Trailer) {
+            if matches!(
+                self.state,
+                State::Extension | State::Quoted(_) | State::TrailerName | State::Trailer
+            ) {
                 self.overhead += 1;
                 if self.overhead > OVERHEAD {
                     return Err(Refusal::FieldsTooLarge);
                 }
             }
         }
-        Ok(if self.is_done() { Step::End(at) } else { Step::More(at) })
+        Ok(if self.is_done() {
+            Step::End(at)
+        } else {
+            Step::More(at)
+        })
     }
 }
 
@@ -186,14 +203,39 @@ mod tests {
             (b"5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", b"hello"),
             (b"0\r\n\r\n", b""),
         ] {
-            assert_eq!(decode(input, &[]).unwrap(), Some((data.to_vec(), input.len())));
+            assert_eq!(
+                decode(input, &[]).unwrap(),
+                Some((data.to_vec(), input.len()))
+            );
         }
         for bad in [
-            &b"5\nhello"[..], b"+5\r\n", b"0x5\r\n", b"1_0\r\n", b" 5\r\n", b"5 \r\n", b"-1\r\n", b"\r\n", b"g\r\n",
-            b"5;\r\nhello", b"5;a\0b\r\n", b"5;a\nb\r\n", b"5;a\rb\r\n", b"5;b@d\r\n", b"5\rhello", b"5\r\nhello0\r\n\r\n",
-            b"5\r\nhellooo\r\n", b"5\r\nhello\n0\r\n\r\n", b"0\r\nno colon\r\n\r\n", b"0\r\nX: a\n\r\n", b"fffffffffffffffff\r\n",
+            &b"5\nhello"[..],
+            b"+5\r\n",
+            b"0x5\r\n",
+            b"1_0\r\n",
+            b" 5\r\n",
+            b"5 \r\n",
+            b"-1\r\n",
+            b"\r\n",
+            b"g\r\n",
+            b"5;\r\nhello",
+            b"5;a\0b\r\n",
+            b"5;a\nb\r\n",
+            b"5;a\rb\r\n",
+            b"5;b@d\r\n",
+            b"5\rhello",
+            b"5\r\nhello0\r\n\r\n",
+            b"5\r\nhellooo\r\n",
+            b"5\r\nhello\n0\r\n\r\n",
+            b"0\r\nno colon\r\n\r\n",
+            b"0\r\nX: a\n\r\n",
+            b"fffffffffffffffff\r\n",
         ] {
-            assert!(decode(bad, &[]).is_err(), "{:?}", String::from_utf8_lossy(bad));
+            assert!(
+                decode(bad, &[]).is_err(),
+                "{:?}",
+                String::from_utf8_lossy(bad)
+            );
         }
         assert_eq!(decode(b"5\r\nhello\r\n", &[]).unwrap(), None);
     }

@@ -11,7 +11,10 @@ pub(crate) struct DateCache {
 
 impl Default for DateCache {
     fn default() -> Self {
-        Self { second: Cell::new(u64::MAX), text: Cell::new([b' '; 29]) }
+        Self {
+            second: Cell::new(u64::MAX),
+            text: Cell::new([b' '; 29]),
+        }
     }
 }
 
@@ -20,7 +23,8 @@ impl DateCache {
     pub(crate) fn at(&self, second: u64) -> [u8; 29] {
         if self.second.get() != second {
             let mut text = [b' '; 29];
-            let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+            let date =
+                httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
             for (to, from) in text.iter_mut().zip(date.bytes()) {
                 *to = from;
             }

@@ -44,7 +44,8 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
         match name.len() {
             14 if name.eq_ignore_ascii_case("content-length") => {
                 for item in value.split(|b| *b == b',') {
-                    let n = digits(trim(item)).ok_or(Refusal::BadRequest("malformed Content-Length"))?;
+                    let n = digits(trim(item))
+                        .ok_or(Refusal::BadRequest("malformed Content-Length"))?;
                     if length.is_some_and(|before| before != n) {
                         return Err(Refusal::BadRequest("two values of Content-Length"));
                     }
@@ -85,14 +86,27 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
     let body = match (codings, length) {
         (0, None | Some(0)) => Length::None,
         (0, Some(n)) => Length::Known(n),
-        (_, Some(_)) => return Err(Refusal::BadRequest("Content-Length beside Transfer-Encoding")),
+        (_, Some(_)) => {
+            return Err(Refusal::BadRequest(
+                "Content-Length beside Transfer-Encoding",
+            ));
+        }
         (_, None) if http10 => return Err(Refusal::BadRequest("Transfer-Encoding in HTTP/1.0")),
-        (_, None) if !chunked => return Err(Refusal::NotImplemented("a transfer coding other than chunked")),
+        (_, None) if !chunked => {
+            return Err(Refusal::NotImplemented(
+                "a transfer coding other than chunked",
+            ));
+        }
         (1, None) => Length::Chunked,
         (_, None) => return Err(Refusal::NotImplemented("a transfer coding beside chunked")),
     };
     let keep_alive = !close && (!http10 || keep);
-    Ok(Framing { body, keep_alive, asked_keep_alive: keep && !close, expects_continue: expects })
+    Ok(Framing {
+        body,
+        keep_alive,
+        asked_keep_alive: keep && !close,
+        expects_continue: expects,
+    })
 }
 
 /// How the length of a response is told.
@@ -130,7 +144,9 @@ fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;
     }
-    text.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
+    text.iter().try_fold(0u64, |n, b| {
+        b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'))
+    })
 }
 
 fn trim(value: &[u8]) -> &[u8] {

@@ -21,7 +21,11 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { line: 8190, field: 8190, fields: 100 }
+        Self {
+            line: 8190,
+            field: 8190,
+            fields: 100,
+        }
     }
 }
 
@@ -87,7 +91,9 @@ pub struct Head {
 impl Head {
     fn get(&self, span: Span) -> &[u8] {
         let start = span.start as usize;
-        self.bytes.get(start..start + span.len as usize).unwrap_or_default()
+        self.bytes
+            .get(start..start + span.len as usize)
+            .unwrap_or_default()
     }
 
     fn text(&self, span: Span) -> &str {
@@ -153,18 +159,24 @@ impl Head {
 
     /// The fields in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|(n, v)| (self.text(*n), self.get(*v)))
+        self.fields
+            .iter()
+            .map(|(n, v)| (self.text(*n), self.get(*v)))
     }
 
     /// The values of a field, each line by itself.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+        self.fields()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
     }
 
     /// The first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+        self.fields()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
     }
 }
 
@@ -269,10 +281,18 @@ fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize
         return Err(Refusal::FieldsTooLarge);
     }
     let mut rc = blank();
-    let Some(head) = Rc::get_mut(&mut rc) else { return Err(Refusal::BadRequest("")) };
+    let Some(head) = Rc::get_mut(&mut rc) else {
+        return Err(Refusal::BadRequest(""));
+    };
     let origin = raw.as_ptr() as usize;
-    let span = |s: &[u8]| Span { start: (s.as_ptr() as usize - origin) as u16, len: s.len() as u16 };
-    let (method, target) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+    let span = |s: &[u8]| Span {
+        start: (s.as_ptr() as usize - origin) as u16,
+        len: s.len() as u16,
+    };
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
     head.bytes.clear();
     head.bytes.extend_from_slice(raw);
     head.fields.clear();
@@ -289,7 +309,11 @@ fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize
         if name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
             return Err(Refusal::BadRequest("two Host fields"));
         }
-        let value = if value.is_empty() { Span { start: 0, len: 0 } } else { span(value) };
+        let value = if value.is_empty() {
+            Span { start: 0, len: 0 }
+        } else {
+            span(value)
+        };
         head.fields.push((span(name.as_bytes()), value));
     }
     if let Some(value) = host {
@@ -333,15 +357,24 @@ fn unfinished(bytes: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
 }
 
 /// A version that httparse does not know: a later 1.x is served as 1.1 (RFC 9110 section 2.5), others are refused.
-fn other_version(bytes: &[u8], line: usize, limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
-    let version = bytes[..line].rsplit(|b| *b == b' ').next().unwrap_or_default();
+fn other_version(
+    bytes: &[u8],
+    line: usize,
+    limits: &HeadLimits,
+) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
+    let version = bytes[..line]
+        .rsplit(|b| *b == b' ')
+        .next()
+        .unwrap_or_default();
     match version {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {
             let mut as_known = bytes.to_vec();
             as_known[line - 1] = b'1';
             parse_at(&as_known, limits)
         }
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             Err(Refusal::VersionNotSupported)
         }
         _ => Err(Refusal::BadRequest("malformed version")),
@@ -350,7 +383,13 @@ fn other_version(bytes: &[u8], line: usize, limits: &HeadLimits) -> Result<Optio
 
 fn trim(value: &[u8]) -> &[u8] {
     let is_space = |b: &u8| matches!(b, b' ' | b'\t');
-    let start = value.iter().position(|b| !is_space(b)).unwrap_or(value.len());
-    let end = value.iter().rposition(|b| !is_space(b)).map_or(start, |i| i + 1);
+    let start = value
+        .iter()
+        .position(|b| !is_space(b))
+        .unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| !is_space(b))
+        .map_or(start, |i| i + 1);
     &value[start..end]
 }

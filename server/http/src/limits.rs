@@ -28,7 +28,10 @@ impl Pace {
             rate => bytes * 1000 / u64::from(rate),
         };
         let total = self.initial.saturating_add(Duration::from_millis(earned));
-        Some(Deadline::after(began, self.max.map_or(total, |m| total.min(m.max(self.initial)))))
+        Some(Deadline::after(
+            began,
+            self.max.map_or(total, |m| total.min(m.max(self.initial))),
+        ))
     }
 }
 
@@ -58,8 +61,16 @@ impl Default for Limits {
         let seconds = Duration::from_secs;
         Self {
             head: HeadLimits::default(),
-            head_pace: Pace { initial: seconds(20), max: Some(seconds(40)), min_rate: 500 },
-            body_pace: Pace { initial: seconds(20), max: None, min_rate: 500 },
+            head_pace: Pace {
+                initial: seconds(20),
+                max: Some(seconds(40)),
+                min_rate: 500,
+            },
+            body_pace: Pace {
+                initial: seconds(20),
+                max: None,
+                min_rate: 500,
+            },
             body: 1 << 30,
             keep_alive: seconds(5),
             requests: 100,

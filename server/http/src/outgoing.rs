@@ -40,7 +40,11 @@ pub(crate) fn take(response: &mut Response) -> Outgoing {
 }
 
 fn bytes(b: Bytes) -> Outgoing {
-    if b.len() <= SMALL { Outgoing::Small(b) } else { Outgoing::Large(b) }
+    if b.len() <= SMALL {
+        Outgoing::Small(b)
+    } else {
+        Outgoing::Large(b)
+    }
 }
 
 /// Copies a body that is in memory behind its head.

@@ -63,7 +63,11 @@ pub fn evaluate(head: &Head, validators: &Validators<'_>) -> Verdict {
     }
     if any_none {
         if none_matches {
-            return if reads { Verdict::NotModified } else { Verdict::Failed };
+            return if reads {
+                Verdict::NotModified
+            } else {
+                Verdict::Failed
+            };
         }
     } else if let Some(since) = fields[0].and_then(date).filter(|_| reads) {
         if validators.modified <= since {
@@ -95,7 +99,9 @@ fn listed(list: &[u8], etag: &str, strong: bool) -> bool {
         if tag.first() != Some(&b'"') {
             return false;
         }
-        let Some(end) = tag[1..].iter().position(|b| *b == b'"').map(|i| i + 2) else { return false };
+        let Some(end) = tag[1..].iter().position(|b| *b == b'"').map(|i| i + 2) else {
+            return false;
+        };
         if &tag[..end] == etag.as_bytes() && !(strong && weak) {
             return true;
         }
@@ -128,16 +134,33 @@ mod tests {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
-        let Parsed::Complete(head, _) = parse(text.as_bytes(), &HeadLimits::default()) else { panic!("{text}") };
-        evaluate(&head, &Validators { etag: "\"x\"", modified: NOW })
+        let Parsed::Complete(head, _) = parse(text.as_bytes(), &HeadLimits::default()) else {
+            panic!("{text}")
+        };
+        evaluate(
+            &head,
+            &Validators {
+                etag: "\"x\"",
+                modified: NOW,
+            },
+        )
     }
 
     #[test]
     fn the_order_of_the_standard() {
-        let (older, newer, equal) = (format_date(NOW - 100), format_date(NOW + 100), format_date(NOW));
+        let (older, newer, equal) = (
+            format_date(NOW - 100),
+            format_date(NOW + 100),
+            format_date(NOW),
+        );
         let go = Verdict::Proceed { ranges: true };
-        let (im, inm, ims, ius, ir) =
-            ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range");
+        let (im, inm, ims, ius, ir) = (
+            "If-Match",
+            "If-None-Match",
+            "If-Modified-Since",
+            "If-Unmodified-Since",
+            "If-Range",
+        );
         let cases: Vec<(Vec<(&str, &str)>, Verdict)> = vec![
             (vec![], go),
             (vec![(inm, "\"x\""), (ims, &older)], Verdict::NotModified),
@@ -148,7 +171,10 @@ mod tests {
             (vec![(im, "\"y\""), (inm, "\"x\"")], Verdict::Failed),
             (vec![(ius, &older)], Verdict::Failed),
             (vec![(ius, "not a date")], go),
-            (vec![(inm, "\"a\", \"b\""), (inm, "W/\"x\"")], Verdict::NotModified),
+            (
+                vec![(inm, "\"a\", \"b\""), (inm, "W/\"x\"")],
+                Verdict::NotModified,
+            ),
             (vec![(im, "W/\"x\"")], Verdict::Failed),
             (vec![(im, "*")], go),
             (vec![(inm, "*")], Verdict::NotModified),

@@ -22,7 +22,9 @@ pub enum Range {
 pub fn parse(value: &[u8], size: u64) -> Range {
     /// More ranges than this are not looked at.
     const MOST: usize = 200;
-    let Some(set) = value.strip_prefix(b"bytes=") else { return Range::Whole };
+    let Some(set) = value.strip_prefix(b"bytes=") else {
+        return Range::Whole;
+    };
     let mut parts = Vec::new();
     let mut any = false;
     for (n, spec) in set.split(|b| *b == b',').enumerate() {
@@ -30,7 +32,9 @@ pub fn parse(value: &[u8], size: u64) -> Range {
         if spec.is_empty() {
             continue;
         }
-        let Some(dash) = spec.iter().position(|b| *b == b'-').filter(|_| n < MOST) else { return Range::Whole };
+        let Some(dash) = spec.iter().position(|b| *b == b'-').filter(|_| n < MOST) else {
+            return Range::Whole;
+        };
         let (first, last) = (&spec[..dash], &spec[dash + 1..]);
         any = true;
         match (first, last) {
@@ -41,8 +45,14 @@ pub fn parse(value: &[u8], size: u64) -> Range {
                 Some(n) => parts.push((size - n.min(size), n.min(size))),
             },
             (first, last) => {
-                let last = if last.is_empty() { Some(u64::MAX) } else { number(last) };
-                let (Some(first), Some(last)) = (number(first), last) else { return Range::Whole };
+                let last = if last.is_empty() {
+                    Some(u64::MAX)
+                } else {
+                    number(last)
+                };
+                let (Some(first), Some(last)) = (number(first), last) else {
+                    return Range::Whole;
+                };
                 if last < first {
                     // An inverted range makes the whole field invalid.
                     return Range::Whole;
@@ -65,7 +75,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(digits.iter().fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0'))))
+    Some(digits.iter().fold(0u64, |n, b| {
+        n.saturating_mul(10).saturating_add(u64::from(b - b'0'))
+    }))
 }
 
 #[cfg(test)]

@@ -46,7 +46,9 @@ impl Request {
     /// # Errors
     /// [`BodyError`]; the connection is answered with its status and closed, whatever the handler says then.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let Some(body) = &self.body else { return Ok(None) };
+        let Some(body) = &self.body else {
+            return Ok(None);
+        };
         poll_fn(|cx| body.borrow_mut().poll_chunk(cx)).await
     }
 
@@ -127,14 +129,31 @@ enum Left {
 }
 
 impl Incoming {
-    pub(crate) fn new(conn: Conn, input: Buffer, length: Length, most: u64, pace: Pace, expects: bool) -> Self {
+    pub(crate) fn new(
+        conn: Conn,
+        input: Buffer,
+        length: Length,
+        most: u64,
+        pace: Pace,
+        expects: bool,
+    ) -> Self {
         let left = match length {
             Length::None => Left::Done,
             Length::Known(n) => Left::Known(n),
             Length::Chunked => Left::Chunked(Decoder::default()),
         };
         let began = conn.now();
-        Self { conn: Some(conn), input, left, taken: 0, most, pace, began, expects, failed: None }
+        Self {
+            conn: Some(conn),
+            input,
+            left,
+            taken: 0,
+            most,
+            pace,
+            began,
+            expects,
+            failed: None,
+        }
     }
 
     /// Whether the body has been read to its end.
@@ -150,7 +169,11 @@ impl Incoming {
         }
     }
 
-    fn fail(&mut self, refusal: Refusal, error: BodyError) -> Poll<Result<Option<Bytes>, BodyError>> {
+    fn fail(
+        &mut self,
+        refusal: Refusal,
+        error: BodyError,
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
         self.failed = Some(refusal);
         Poll::Ready(Err(error))
     }
@@ -161,7 +184,9 @@ impl Incoming {
         match &mut self.left {
             Left::Done => Ok(None),
             Left::Known(left) => {
-                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(filled.len());
+                let n = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(filled.len());
                 let piece = Bytes::copy_from_slice(&filled[..n]);
                 *left -= n as u64;
                 if *left == 0 {
@@ -189,7 +214,10 @@ impl Incoming {
         }
     }
 
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
         loop {
             if self.failed.is_some() {
                 return Poll::Ready(Err(BodyError::Closed));
@@ -209,7 +237,9 @@ impl Incoming {
                 }
                 Ok(Some(_)) => {}
             }
-            let Some(conn) = &mut self.conn else { return Poll::Ready(Err(BodyError::Closed)) };
+            let Some(conn) = &mut self.conn else {
+                return Poll::Ready(Err(BodyError::Closed));
+            };
             if std::mem::take(&mut self.expects) {
                 // 25 bytes fit any socket that has just been idle; if they do not, the client's own timer helps it.
                 let _ = conn.try_send(b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -218,13 +248,21 @@ impl Incoming {
             self.input.compact();
             match conn.poll_recv(cx, &mut self.input) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0)) => return self.fail(Refusal::BadRequest("the body ends early"), BodyError::Closed),
+                Poll::Ready(Ok(0)) => {
+                    return self.fail(
+                        Refusal::BadRequest("the body ends early"),
+                        BodyError::Closed,
+                    );
+                }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(e)) if e.kind() == ErrorKind::TimedOut => {
                     return self.fail(Refusal::Timeout, BodyError::TimedOut);
                 }
                 Poll::Ready(Err(_)) => {
-                    return self.fail(Refusal::BadRequest("the connection failed"), BodyError::Closed);
+                    return self.fail(
+                        Refusal::BadRequest("the connection failed"),
+                        BodyError::Closed,
+                    );
                 }
             }
         }

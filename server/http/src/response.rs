@@ -109,20 +109,35 @@ impl Response {
     /// A response without a body. A status outside 200..=599 counts as 500.
     #[must_use]
     pub fn new(status: u16) -> Self {
-        let status = if (200..=599).contains(&status) { status } else { 500 };
-        Self { status, fields: Vec::new(), content_type: None, prepared: None, body: Body::Empty, close: false }
+        let status = if (200..=599).contains(&status) {
+            status
+        } else {
+            500
+        };
+        Self {
+            status,
+            fields: Vec::new(),
+            content_type: None,
+            prepared: None,
+            body: Body::Empty,
+            close: false,
+        }
     }
 
     /// 200 with a text.
     #[must_use]
     pub fn text(text: &'static str) -> Self {
-        Self::new(200).with_type("text/plain; charset=utf-8").with_body(Body::Static(text.as_bytes()))
+        Self::new(200)
+            .with_type("text/plain; charset=utf-8")
+            .with_body(Body::Static(text.as_bytes()))
     }
 
     /// 200 with a page.
     #[must_use]
     pub fn html(page: impl Into<Bytes>) -> Self {
-        Self::new(200).with_type("text/html; charset=utf-8").with_body(Body::Bytes(page.into()))
+        Self::new(200)
+            .with_type("text/html; charset=utf-8")
+            .with_body(Body::Bytes(page.into()))
     }
 
     /// 404 with the plain page of that status.
@@ -139,7 +154,9 @@ impl Response {
         let page = format!(
             "<!DOCTYPE html>\n<html><head><title>{status} {reason}</title></head>\n<body><h1>{reason}</h1></body></html>\n"
         );
-        response.with_type("text/html; charset=utf-8").with_body(Body::Bytes(page.into()))
+        response
+            .with_type("text/html; charset=utf-8")
+            .with_body(Body::Bytes(page.into()))
     }
 
     /// 200 as prepared.
@@ -177,11 +194,19 @@ impl Response {
     /// # Errors
     /// [`InvalidField`] for what would break the head.
     pub fn add_field(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidField> {
-        const OWN: [&str; 5] = ["content-length", "transfer-encoding", "connection", "date", "keep-alive"];
+        const OWN: [&str; 5] = [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "date",
+            "keep-alive",
+        ];
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let valid = !name.is_empty()
             && name.bytes().all(token)
-            && value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f))
+            && value
+                .iter()
+                .all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f))
             && !OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
         if !valid {
             return Err(InvalidField);

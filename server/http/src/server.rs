@@ -85,7 +85,13 @@ pub struct Server<H> {
 impl<H: Handler> Server<H> {
     /// With default [`Limits`].
     pub fn new(handler: H) -> Self {
-        Self { handler, limits: Limits::default(), name: String::new(), observer: None, any_method: false }
+        Self {
+            handler,
+            limits: Limits::default(),
+            name: String::new(),
+            observer: None,
+            any_method: false,
+        }
     }
 
     /// Other limits.
@@ -98,7 +104,10 @@ impl<H: Handler> Server<H> {
     /// The `Server` field; none by default. What cannot stand in a field is left out.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.name = name.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
+        self.name = name
+            .chars()
+            .filter(|c| c.is_ascii_graphic() || *c == ' ')
+            .collect();
         self
     }
 
@@ -118,7 +127,10 @@ impl<H: Handler> Server<H> {
 
     /// The service, to be given to [`parkade::Runtime::listen`].
     pub fn service(self) -> impl Service {
-        Http { shared: Arc::new(Shared { server: self }), burst: burst::run::<H> }
+        Http {
+            shared: Arc::new(Shared { server: self }),
+            burst: burst::run::<H>,
+        }
     }
 }
 

@@ -17,14 +17,27 @@ pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> 
     }
     if method == Method::Connect {
         check_authority(target, false)?;
-        return Ok(Form { authority: Some(target), path: &[] });
+        return Ok(Form {
+            authority: Some(target),
+            path: &[],
+        });
     }
     match target {
-        [b'/', ..] => Ok(Form { authority: None, path: target }),
-        b"*" if method == Method::Options => Ok(Form { authority: None, path: target }),
+        [b'/', ..] => Ok(Form {
+            authority: None,
+            path: target,
+        }),
+        b"*" if method == Method::Options => Ok(Form {
+            authority: None,
+            path: target,
+        }),
         _ => {
-            let rest = strip_scheme(target).ok_or(Refusal::BadRequest("the target has no known form"))?;
-            let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+            let rest =
+                strip_scheme(target).ok_or(Refusal::BadRequest("the target has no known form"))?;
+            let end = rest
+                .iter()
+                .position(|b| matches!(b, b'/' | b'?'))
+                .unwrap_or(rest.len());
             check_authority(&rest[..end], false)?;
             let path = match &rest[end..] {
                 path @ [b'/', ..] => path,
@@ -32,7 +45,10 @@ pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> 
                 _ => b"/",
             };
             // An absolute target without a path is "/" (its query, if any, is lost: RFC 3986 has no such form here).
-            Ok(Form { authority: Some(&rest[..end]), path })
+            Ok(Form {
+                authority: Some(&rest[..end]),
+                path,
+            })
         }
     }
 }
@@ -48,12 +64,18 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 
 /// `host[:port]`, without user information; `from_field` for a Host field, which then may not be empty either.
 pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refusal> {
-    let bad = Refusal::BadRequest(if from_field { "malformed Host" } else { "malformed authority" });
+    let bad = Refusal::BadRequest(if from_field {
+        "malformed Host"
+    } else {
+        "malformed authority"
+    });
     let (host, port) = match value {
         [b'[', ..] => {
             let end = memchr::memchr(b']', value).ok_or(bad)?;
             let inner = &value[1..end];
-            let literal = std::str::from_utf8(inner).ok().and_then(|s| s.parse::<std::net::Ipv6Addr>().ok());
+            let literal = std::str::from_utf8(inner)
+                .ok()
+                .and_then(|s| s.parse::<std::net::Ipv6Addr>().ok());
             literal.ok_or(bad)?;
             (inner, &value[end + 1..])
         }
@@ -66,7 +88,9 @@ pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refu
         return Err(bad);
     }
     let plain = value.starts_with(b"[")
-        || host.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b));
+        || host
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b));
     let port_fine = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
@@ -104,7 +128,10 @@ pub fn normalise(path: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
                 let (high, low) = match tail {
                     [h, l, after @ ..] => {
                         rest = after;
-                        (hex(*h).ok_or(BadPath::Malformed)?, hex(*l).ok_or(BadPath::Malformed)?)
+                        (
+                            hex(*h).ok_or(BadPath::Malformed)?,
+                            hex(*l).ok_or(BadPath::Malformed)?,
+                        )
                     }
                     _ => return Err(BadPath::Malformed),
                 };
@@ -126,7 +153,10 @@ pub fn normalise(path: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
             }
             b".." => {
                 out.truncate(from);
-                let parent = out.iter().rposition(|b| *b == b'/').ok_or(BadPath::Malformed)?;
+                let parent = out
+                    .iter()
+                    .rposition(|b| *b == b'/')
+                    .ok_or(BadPath::Malformed)?;
                 out.truncate(parent);
                 directory = true;
             }
@@ -173,8 +203,13 @@ mod tests {
         ];
         let mut out = Vec::new();
         for (path, expected) in cases {
-            let got = normalise(path.as_bytes(), &mut out).map(|()| String::from_utf8(out.clone()).unwrap());
-            assert_eq!(got.as_deref(), expected.as_ref().map(|s| &**s).map_err(|e| e), "{path}");
+            let got = normalise(path.as_bytes(), &mut out)
+                .map(|()| String::from_utf8(out.clone()).unwrap());
+            assert_eq!(
+                got.as_deref(),
+                expected.as_ref().map(|s| &**s).map_err(|e| e),
+                "{path}"
+            );
         }
     }
 
