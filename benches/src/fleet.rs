@@ -1,0 +1,261 @@
+//! A set of warm connections driven from one thread by an epoll loop of its own.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use crate::procfs;
+use crate::target::Target;
+
+/// No answer for this long ends a run with an error instead of a hang.
+pub(crate) const STALL: Duration = Duration::from_secs(10);
+/// Connections per 127.0.0.x source address, well below the ~28,000 ports of each, which fill up slowly.
+const PER_SOURCE: usize = 12_000;
+
+struct Peer {
+    stream: TcpStream,
+    /// Bytes still to come; 0 when quiet.
+    due: usize,
+    asked: Instant,
+}
+
+/// Open connections and what has been measured on them.
+pub(crate) struct Fleet {
+    target: Target,
+    poll: OwnedFd,
+    peers: Vec<Peer>,
+    events: Vec<Event>,
+    input: Vec<u8>,
+    /// Nanoseconds from sending, or from the due time, to the last byte of the answer.
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Fleet {
+    /// No connections yet.
+    pub(crate) fn new(target: Target) -> io::Result<Fleet> {
+        Ok(Fleet {
+            target,
+            poll: epoll::create(CreateFlags::CLOEXEC)?,
+            peers: Vec::new(),
+            events: Vec::with_capacity(512),
+            input: vec![0; 256 * 1024],
+            latency: histogram()?,
+        })
+    }
+
+    /// Opens connections until there are `count`, each with one request answered when `ask`.
+    /// `first_source` is the last byte of the first source address (1 leaves it to the kernel).
+    pub(crate) fn open(&mut self, count: usize, first_source: u8, ask: bool) -> io::Result<()> {
+        check_descriptors(count as u64)?;
+        while self.peers.len() < count {
+            let n = self.peers.len();
+            let source = first_source as usize + n / PER_SOURCE;
+            let stream = self
+                .target
+                .connect(u8::try_from(source).unwrap_or(1))
+                .map_err(|e| {
+                    io::Error::new(
+                        e.kind(),
+                        format!("connection {n} of {count} to {}: {e}", self.target.address),
+                    )
+                })?;
+            epoll::add(
+                &self.poll,
+                &stream,
+                EventData::new_u64(n as u64),
+                EventFlags::IN | EventFlags::ET,
+            )?;
+            self.peers.push(Peer {
+                stream,
+                due: 0,
+                asked: Instant::now(),
+            });
+            if ask {
+                let batch = self.target.request.clone();
+                self.send(n, &batch, 1, Instant::now())?;
+                // A bounded number under way, so that no backlog overflows.
+                if n % 64 == 63 {
+                    self.drain()?;
+                }
+            }
+        }
+        self.drain()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub(crate) fn quiet(&self, n: usize) -> bool {
+        self.peers[n].due == 0
+    }
+
+    fn send(&mut self, n: usize, bytes: &[u8], depth: usize, asked: Instant) -> io::Result<()> {
+        let peer = &mut self.peers[n];
+        let sent = peer.stream.write(bytes)?;
+        if sent != bytes.len() {
+            return Err(io::Error::other(
+                "the server does not read its requests: send buffer full",
+            ));
+        }
+        peer.due = self.target.answer * depth;
+        peer.asked = asked;
+        Ok(())
+    }
+
+    /// One request on a quiet connection, timed from `due`.
+    pub(crate) fn ask(&mut self, n: usize, due: Instant) -> io::Result<()> {
+        let request = std::mem::take(&mut self.target.request);
+        let result = self.send(n, &request, 1, due);
+        self.target.request = request;
+        result
+    }
+
+    /// Waits at most `patience` (forever is never), reads what came, and puts the connections
+    /// whose answers are complete into `done`. Returns how many events there were.
+    pub(crate) fn turn(&mut self, patience: Duration, done: &mut Vec<usize>) -> io::Result<usize> {
+        done.clear();
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        let timeout = Timespec {
+            tv_sec: patience.as_secs() as i64,
+            tv_nsec: i64::from(patience.subsec_nanos()),
+        };
+        match epoll::wait(
+            &self.poll,
+            rustix::buffer::spare_capacity(&mut events),
+            Some(&timeout),
+        ) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        for event in &events {
+            let n = event.data.u64() as usize;
+            if self.receive(n)? {
+                done.push(n);
+            }
+        }
+        let count = events.len();
+        self.events = events;
+        Ok(count)
+    }
+
+    fn receive(&mut self, n: usize) -> io::Result<bool> {
+        let peer = &mut self.peers[n];
+        loop {
+            let got = match peer.stream.read(&mut self.input) {
+                Ok(0) => {
+                    return Err(io::Error::other(format!(
+                        "the server closed connection {n}"
+                    )));
+                }
+                Ok(got) => got,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(e) => return Err(io::Error::new(e.kind(), format!("connection {n}: {e}"))),
+            };
+            if got > peer.due {
+                return Err(io::Error::other(format!(
+                    "connection {n}: {} bytes more than asked for",
+                    got - peer.due
+                )));
+            }
+            if peer.due.is_multiple_of(self.target.answer) {
+                let seen = got.min(self.target.prefix.len());
+                if self.input[..seen] != self.target.prefix[..seen] {
+                    let text = String::from_utf8_lossy(&self.input[..got.min(40)]).into_owned();
+                    return Err(io::Error::other(format!(
+                        "connection {n}: unexpected answer `{text}`"
+                    )));
+                }
+            }
+            peer.due -= got;
+            if peer.due == 0 {
+                let taken = u64::try_from(peer.asked.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                self.latency.saturating_record(taken);
+                return Ok(true);
+            }
+            if got < self.input.len() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits for every answer still due.
+    pub(crate) fn drain(&mut self) -> io::Result<()> {
+        let mut waiting = self.peers.iter().filter(|p| p.due > 0).count();
+        let mut done = Vec::new();
+        while waiting > 0 {
+            if self.turn(STALL, &mut done)? == 0 {
+                return Err(io::Error::other(format!(
+                    "{waiting} answers missing after {STALL:?}"
+                )));
+            }
+            waiting -= done.len();
+        }
+        Ok(())
+    }
+
+    /// Closed loop: every connection keeps `depth` requests under way until `requests` are answered.
+    pub(crate) fn closed_loop(
+        &mut self,
+        depth: usize,
+        requests: u64,
+        tick: &mut dyn FnMut(u64),
+    ) -> io::Result<()> {
+        let batch = self.target.request.repeat(depth);
+        let mut left = requests.div_ceil(depth as u64);
+        let mut under_way = 0_u64;
+        for n in 0..self.peers.len() {
+            if left > 0 {
+                self.send(n, &batch, depth, Instant::now())?;
+                (left, under_way) = (left - 1, under_way + 1);
+            }
+        }
+        let mut done = Vec::new();
+        let mut answered = 0_u64;
+        while under_way > 0 {
+            if self.turn(STALL, &mut done)? == 0 {
+                return Err(io::Error::other(format!(
+                    "{under_way} answers missing after {STALL:?}"
+                )));
+            }
+            under_way -= done.len() as u64;
+            let before = answered;
+            answered += (done.len() * depth) as u64;
+            if answered >> 14 != before >> 14 {
+                tick(answered);
+            }
+            for n in &done {
+                if left == 0 {
+                    break;
+                }
+                self.send(*n, &batch, depth, Instant::now())?;
+                (left, under_way) = (left - 1, under_way + 1);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// 100 ns to 60 s in nanoseconds, three digits.
+pub(crate) fn histogram() -> io::Result<Histogram<u64>> {
+    Histogram::new_with_bounds(100, 60_000_000_000, 3).map_err(io::Error::other)
+}
+
+/// Says beforehand when the limit is too low, and what to do about it.
+pub(crate) fn check_descriptors(connections: u64) -> io::Result<()> {
+    let limit = procfs::descriptor_limit();
+    if connections + 32 > limit {
+        return Err(io::Error::other(format!(
+            "{connections} connections need more descriptors than the limit of {limit} per process: \
+             raise it with `ulimit -n {}` or use more client processes (--processes)",
+            connections + 32
+        )));
+    }
+    Ok(())
+}

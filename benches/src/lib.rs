@@ -1,1 +1,0 @@
-//! Load driver and measurements for Parkade and for any other HTTP server
