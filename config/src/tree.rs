@@ -25,11 +25,16 @@ pub struct Node {
 pub fn print(nodes: &[Node]) -> String {
     let mut out = String::new();
     for node in nodes {
-        out.push_str(&node.name.text);
+        let name = &node.name.text;
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric());
+        if plain || node.children.is_some() {
+            out.push_str(name);
+        } else {
+            out.push_str(&quoted(name));
+        }
         for arg in &node.args {
-            out.push_str(" \"");
-            out.push_str(&arg.text.replace('\\', "\\\\").replace('"', "\\\""));
-            out.push('"');
+            out.push(' ');
+            out.push_str(&quoted(&arg.text));
         }
         if let Some(children) = &node.children {
             out.push_str(">\n");
@@ -41,6 +46,25 @@ pub fn print(nodes: &[Node]) -> String {
         out.push('\n');
     }
     out
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Reads text that stands alone: no files, no environment; with what was found wrong.
+pub fn parse(name: &str, text: &str) -> (Vec<Node>, Vec<Diagnostic>) {
+    let source = crate::source::MemorySource::new();
+    let mut reader = Reader {
+        source: &source,
+        env: &|_| None,
+        root: PathBuf::from("/"),
+        defines: Vec::new(),
+        found: Vec::new(),
+        active: Vec::new(),
+    };
+    let nodes = reader.text(name, text);
+    (nodes, reader.found)
 }
 
 /// What reading needs to know and finds out.

@@ -1,4 +1,8 @@
 //! What a user sees: whole configurations from memory, and the messages they give.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper fails its test by panicking"
+)]
 use parkade_config::{Config, Diagnostic, LoadOptions, MemorySource, Require, load};
 use std::time::Duration;
 
