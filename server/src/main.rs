@@ -1,2 +1,72 @@
 //! The Parkade HTTP server.
-fn main() {}
+//!
+//! `cli` reads the command line, `settings` the configuration and the accounts in it; `supervisor` opens listeners,
+//! forks and watches children and never touches a request; `child` drops privileges and runs the workers; `site`
+//! answers requests; `log` writes the error log and the access logs.
+
+mod child;
+mod cli;
+mod log;
+mod settings;
+mod site;
+mod supervisor;
+
+use cli::Command;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let options = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprint!("parkade: {message}\n{}", cli::USAGE);
+            return ExitCode::FAILURE;
+        }
+    };
+    match options.command {
+        Command::Usage => {
+            eprint!("{}", cli::USAGE);
+            ExitCode::FAILURE
+        }
+        Command::Version => {
+            println!("Server version: {}", cli::VERSION);
+            ExitCode::SUCCESS
+        }
+        Command::BuildSettings => {
+            print!("{}", cli::build_settings());
+            ExitCode::SUCCESS
+        }
+        Command::Test | Command::Run | Command::Stop => run(&options),
+    }
+}
+
+fn run(options: &cli::Options) -> ExitCode {
+    let settings = match settings::load(options) {
+        Ok((settings, notes)) => {
+            for note in notes {
+                eprintln!("{note}");
+            }
+            settings
+        }
+        Err(errors) => {
+            for error in errors {
+                eprintln!("{error}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = match options.command {
+        Command::Test => {
+            eprintln!("Syntax OK");
+            Ok(())
+        }
+        Command::Stop => supervisor::pidfile::stop(&settings),
+        _ => supervisor::run(options, settings),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("parkade: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: single letters, as Apache's.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Name and version.
+pub(crate) const VERSION: &str = concat!("Parkade/", env!("CARGO_PKG_VERSION"));
+
+/// What `-h` says.
+pub(crate) const USAGE: &str = "\
+Usage: parkade [-D name] [-d directory] [-f file] [-C \"directive\"] [-c \"directive\"]
+               [-k start|stop] [-t] [-T] [-v] [-V] [-X] [-h]
+Options:
+  -D name         define a name for <IfDefine name> (FOREGROUND: -k start does not detach)
+  -d directory    the ServerRoot to begin with
+  -f file         the configuration file; without it the built-in configuration is used
+  -C \"directive\"  process a directive before the configuration file
+  -c \"directive\"  process a directive after the configuration file
+  -k start        start in the background
+  -k stop         stop the server whose PidFile is configured
+  -t              check the configuration and exit
+  -T              do not check that DocumentRoot exists
+  -v              show the version
+  -V              show the version and build settings
+  -X              one process, in the foreground
+  -h              show this text
+Without -k the server runs in the foreground until it is interrupted.
+";
+
+/// What is to be done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Command {
+    Run,
+    Test,
+    Stop,
+    Version,
+    BuildSettings,
+    Usage,
+}
+
+/// The command line, taken apart.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) command: Command,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) defines: Vec<String>,
+    pub(crate) before: Vec<String>,
+    pub(crate) after: Vec<String>,
+    pub(crate) skip_root_check: bool,
+    pub(crate) detach: bool,
+    pub(crate) one_process: bool,
+}
+
+/// Reads the arguments behind the program's name.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, String> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        command: Command::Run,
+        file: None,
+        root: None,
+        defines: Vec::new(),
+        before: Vec::new(),
+        after: Vec::new(),
+        skip_root_check: false,
+        detach: false,
+        one_process: false,
+    };
+    let mut parser = lexopt::Parser::from_args(args);
+    parser.set_short_equals(false);
+    let text = |v: OsString| {
+        v.into_string()
+            .map_err(|v| format!("{} is not UTF-8", v.display()))
+    };
+    while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
+        let arg = match arg {
+            Short(letter) => letter,
+            other => return Err(other.unexpected().to_string()),
+        };
+        let mut value = || parser.value().map_err(|e| e.to_string());
+        match arg {
+            'f' => options.file = Some(value()?.into()),
+            'd' => options.root = Some(value()?.into()),
+            'D' => options.defines.push(text(value()?)?),
+            'C' => options.before.push(text(value()?)?),
+            'c' => options.after.push(text(value()?)?),
+            't' => options.command = Command::Test,
+            'T' => options.skip_root_check = true,
+            'v' => options.command = Command::Version,
+            'V' => options.command = Command::BuildSettings,
+            'h' | '?' => options.command = Command::Usage,
+            'X' => options.one_process = true,
+            'k' => match value()?.to_str() {
+                Some("start") => options.detach = true,
+                Some("stop") => options.command = Command::Stop,
+                Some(other @ ("restart" | "graceful" | "graceful-stop")) => {
+                    return Err(format!(
+                        "-k {other} is not built yet; -k start and -k stop are"
+                    ));
+                }
+                other => return Err(format!("illegal option -- k {}", other.unwrap_or("?"))),
+            },
+            letter => return Err(format!("illegal option -- {letter}")),
+        }
+    }
+    if options.one_process || options.defines.iter().any(|d| d == "FOREGROUND") {
+        options.detach = false;
+    }
+    Ok(options)
+}
+
+/// What `-V` says.
+pub(crate) fn build_settings() -> String {
+    format!(
+        "Server version: {VERSION}\nServer MPM:     event\n  threaded:     yes (fixed thread count)\n    forked:     yes (variable process count)\nServer compiled with....\n -D REACTOR=\"epoll\"\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_may_be_glued_and_repeated() {
+        let args = [
+            "-t",
+            "-DFOO",
+            "-D",
+            "BAR",
+            "-f",
+            "x.conf",
+            "-cListen 1",
+            "-c",
+            "Listen 2",
+        ];
+        let options = parse(args.map(OsString::from)).unwrap();
+        assert_eq!(options.command, Command::Test);
+        assert_eq!(options.defines, ["FOO", "BAR"]);
+        assert_eq!(options.after, ["Listen 1", "Listen 2"]);
+        assert!(parse(["-k", "bogus"].map(OsString::from)).is_err());
+        assert!(parse(["--long"].map(OsString::from)).is_err());
+    }
+}

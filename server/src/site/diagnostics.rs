@@ -1,0 +1,66 @@
+//! `SetHandler parkade-diagnostics`: something for tests and benches to push against. The configuration refuses it
+//! unless its section is restricted by address.
+
+use bytes::Bytes;
+use parkade_http::{Body, Request, Response};
+use std::time::{Duration, Instant};
+
+/// Bounds on what can be asked.
+const MOST_MS: u64 = 60_000;
+const MOST_BYTES: u64 = 1 << 30;
+const MOST_KIB: u64 = 1 << 20;
+
+/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`.
+pub(super) async fn answer(request: &mut Request) -> Response {
+    let query = request
+        .query()
+        .map(|q| String::from_utf8_lossy(q).into_owned())
+        .unwrap_or_default();
+    let mut body = Bytes::from_static(b"ok\n");
+    for item in query.split('&').filter(|i| !i.is_empty()) {
+        let (name, value) = item.split_once('=').unwrap_or((item, ""));
+        let number = value.parse::<u64>();
+        match (name, number) {
+            ("spin", Ok(ms)) => {
+                let end = Instant::now() + Duration::from_millis(ms.min(MOST_MS));
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            }
+            ("block", Ok(ms)) => std::thread::sleep(Duration::from_millis(ms.min(MOST_MS))),
+            ("wait", Ok(ms)) => parkade::time::sleep(Duration::from_millis(ms.min(MOST_MS))).await,
+            ("bytes", Ok(n)) => body = vec![b'x'; n.min(MOST_BYTES) as usize].into(),
+            ("piece", Ok(_)) => {}
+            ("alloc", Ok(kib)) => drop(std::hint::black_box(vec![
+                1u8;
+                (kib.min(MOST_KIB) * 1024)
+                    as usize
+            ])),
+            #[allow(clippy::panic, reason = "that is what was asked for")]
+            ("panic", _) => panic!("asked to by a diagnostic request"),
+            ("crash", _) => crash(value),
+            _ => return Response::error(400),
+        }
+    }
+    Response::new(200)
+        .with_type("text/plain; charset=utf-8")
+        .with_body(Body::Bytes(body))
+}
+
+/// Raises a fatal signal in this process.
+fn crash(name: &str) {
+    use nix::sys::signal::{SigHandler, Signal, raise, signal};
+    let which = match name {
+        "SEGV" | "11" => Signal::SIGSEGV,
+        "BUS" => Signal::SIGBUS,
+        "ILL" => Signal::SIGILL,
+        "FPE" => Signal::SIGFPE,
+        "KILL" | "9" => Signal::SIGKILL,
+        _ => Signal::SIGABRT,
+    };
+    if which != Signal::SIGKILL {
+        // SAFETY: the default action, which ends the process.
+        let _ = unsafe { signal(which, SigHandler::SigDfl) };
+    }
+    let _ = raise(which);
+}
