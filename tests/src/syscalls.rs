@@ -1,7 +1,9 @@
 //! Counting another process's system calls from outside, with ptrace(2).
 //!
 //! One thread of ours does all the tracing, because ptrace ties a traced thread to the one that
-//! seized it. It never collects exits, so the traced process can be waited for as usual.
+//! seized it. It never collects exits, so a traced child can be waited for once counting is over;
+//! not before, because the kernel shows a child's trace stops to any of the tracer's threads that
+//! waits for it.
 
 use std::collections::BTreeMap;
 use std::io;
