@@ -41,7 +41,10 @@ impl Reserves {
             } else if queue.closed {
                 return;
             } else {
-                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = self
+                    .work
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
     }
@@ -77,7 +80,9 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let answer = Arc::new(Answer { state: Mutex::new((None, None)) });
+    let answer = Arc::new(Answer {
+        state: Mutex::new((None, None)),
+    });
     let theirs = answer.clone();
     let work: Work = Box::new(move || {
         let done = catch_unwind(AssertUnwindSafe(f));

@@ -17,8 +17,16 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(operation: &'static str, object: impl Into<String>, source: impl Into<io::Error>) -> Self {
-        Self { operation, object: object.into(), source: source.into() }
+    pub(crate) fn new(
+        operation: &'static str,
+        object: impl Into<String>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self {
+            operation,
+            object: object.into(),
+            source: source.into(),
+        }
     }
 
     /// The operation that failed, such as `"bind"` or `"epoll_create"`.
@@ -58,7 +66,11 @@ impl std::error::Error for Error {
 
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self { operation: "i/o", object: String::new(), source }
+        Self {
+            operation: "i/o",
+            object: String::new(),
+            source,
+        }
     }
 }
 

@@ -75,13 +75,21 @@ impl Shared {
     /// How long draining may still take.
     pub(crate) fn grace_left(&self) -> Option<Duration> {
         self.draining().then(|| {
-            Duration::from_nanos(self.stop_at.load(Ordering::Relaxed).saturating_sub(clock::monotonic_ns()))
+            Duration::from_nanos(
+                self.stop_at
+                    .load(Ordering::Relaxed)
+                    .saturating_sub(clock::monotonic_ns()),
+            )
         })
     }
 
     /// Within 2 % of the limit of open files, and never less than eight below it.
     pub(crate) fn descriptors_short(&self) -> bool {
-        let open: u32 = self.homes.iter().map(|h| h.connections.load(Ordering::Relaxed)).sum();
+        let open: u32 = self
+            .homes
+            .iter()
+            .map(|h| h.connections.load(Ordering::Relaxed))
+            .sum();
         open >= self.descriptors
     }
 
@@ -169,16 +177,22 @@ impl Builder {
             Workers::PerCore => cpus.len().clamp(1, 1024),
             Workers::Count(n @ 1..=1024) => n,
             Workers::Count(n) => {
-                let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "a runtime has 1 to 1,024 workers");
+                let why = std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    "a runtime has 1 to 1,024 workers",
+                );
                 return Err(Error::new("build", format!("{n} workers"), why));
             }
         };
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let files = u32::try_from(limit.current.unwrap_or(1 << 20)).unwrap_or(1 << 20).clamp(16, 1 << 22);
+        let files = u32::try_from(limit.current.unwrap_or(1 << 20))
+            .unwrap_or(1 << 20)
+            .clamp(16, 1 << 22);
         let own = u32::try_from(count * 2 + 8).unwrap_or(16);
         let mut homes = Vec::new();
         for id in 0..count {
-            let epoll = Epoll::new().map_err(|e| Error::new("epoll_create", format!("worker {id}"), e))?;
+            let epoll =
+                Epoll::new().map_err(|e| Error::new("epoll_create", format!("worker {id}"), e))?;
             let home = Home::new(id as u16, Box::new(epoll), files, clock::monotonic_ms())
                 .map_err(|e| Error::new("map slots", format!("worker {id}"), e))?;
             homes.push(Arc::new(home));
@@ -188,14 +202,22 @@ impl Builder {
             reserves: Reserves::default(),
             phase: AtomicU8::new(RUNNING),
             stop_at: AtomicU64::new(u64::MAX),
-            descriptors: files.saturating_sub((files / 50).max(8)).saturating_sub(own).max(4),
+            descriptors: files
+                .saturating_sub((files / 50).max(8))
+                .saturating_sub(own)
+                .max(4),
             siblings: self.siblings,
-            first_byte: AtomicU32::new(u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4)),
+            first_byte: AtomicU32::new(
+                u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4),
+            ),
             listeners: AtomicU32::new(0),
             ended: Mutex::new(0),
             all_ended: Condvar::new(),
         });
-        let mut runtime = Runtime { shared: shared.clone(), threads: Vec::new() };
+        let mut runtime = Runtime {
+            shared: shared.clone(),
+            threads: Vec::new(),
+        };
         for home in &shared.homes {
             let cpu = match &self.affinity {
                 Affinity::None => None,
@@ -208,7 +230,9 @@ impl Builder {
         }
         for n in 0..self.reserves {
             let shared = shared.clone();
-            runtime.start(format!("{}-r{n}", self.name), self.stack_size, move || shared.reserves.run())?;
+            runtime.start(format!("{}-r{n}", self.name), self.stack_size, move || {
+                shared.reserves.run()
+            })?;
         }
         Ok(runtime)
     }
@@ -236,7 +260,9 @@ fn work(shared: Arc<Shared>, home: Arc<Home>, cpu: Option<usize>) {
 
 fn cpus() -> Vec<usize> {
     match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|c| set.is_set(*c)).collect(),
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU)
+            .filter(|c| set.is_set(*c))
+            .collect(),
         Err(_) => vec![0],
     }
 }
@@ -264,12 +290,21 @@ impl Runtime {
         }
     }
 
-    fn start(&mut self, name: String, stack: Option<usize>, f: impl FnOnce() + Send + 'static) -> Result<()> {
+    fn start(
+        &mut self,
+        name: String,
+        stack: Option<usize>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
         let mut builder = thread::Builder::new().name(name.clone());
         if let Some(bytes) = stack {
             builder = builder.stack_size(bytes);
         }
-        self.threads.push(builder.spawn(f).map_err(|e| Error::new("start thread", name, e))?);
+        self.threads.push(
+            builder
+                .spawn(f)
+                .map_err(|e| Error::new("start thread", name, e))?,
+        );
         Ok(())
     }
 
@@ -280,14 +315,23 @@ impl Runtime {
     pub fn listen(&self, listener: std::net::TcpListener, service: impl Service) -> Result<u8> {
         let id = self.shared.listeners.fetch_add(1, Ordering::Relaxed);
         let Ok(id) = u8::try_from(id) else {
-            let why = std::io::Error::new(std::io::ErrorKind::InvalidInput, "a runtime has at most 256 listeners");
+            let why = std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "a runtime has at most 256 listeners",
+            );
             return Err(Error::new("listen", String::new(), why));
         };
-        listener.set_nonblocking(true).map_err(|e| Error::new("set non-blocking", "listener", e))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(|e| Error::new("set non-blocking", "listener", e))?;
         let listener = Arc::new(OwnedFd::from(listener));
         let service: Arc<dyn AnyService> = Arc::new(service);
         for home in &self.shared.homes {
-            home.post(Message::Listen { id, listener: listener.clone(), service: service.clone() });
+            home.post(Message::Listen {
+                id,
+                listener: listener.clone(),
+                service: service.clone(),
+            });
         }
         Ok(id)
     }
@@ -297,7 +341,8 @@ impl Runtime {
     /// # Errors
     /// The address cannot be bound.
     pub fn serve(self, address: SocketAddr, service: impl Service) -> Result<()> {
-        let listener = std::net::TcpListener::bind(address).map_err(|e| Error::new("bind", address.to_string(), e))?;
+        let listener = std::net::TcpListener::bind(address)
+            .map_err(|e| Error::new("bind", address.to_string(), e))?;
         self.listen(listener, service)?;
         self.wait();
         Ok(())
@@ -305,9 +350,17 @@ impl Runtime {
 
     /// Waits until the runtime was shut down through a [`Handle`].
     pub fn wait(&self) {
-        let mut ended = self.shared.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = self
+            .shared
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         while *ended < self.shared.homes.len() {
-            ended = self.shared.all_ended.wait(ended).unwrap_or_else(PoisonError::into_inner);
+            ended = self
+                .shared
+                .all_ended
+                .wait(ended)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -386,7 +439,9 @@ impl Handle {
                 evicted: c.evicted.get(),
             }
         };
-        Metrics { workers: self.0.homes.iter().map(worker).collect() }
+        Metrics {
+            workers: self.0.homes.iter().map(worker).collect(),
+        }
     }
 }
 

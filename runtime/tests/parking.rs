@@ -9,11 +9,18 @@ async fn echo(mut conn: Conn) -> parkade::Result<Next> {
     while let Some(chunk) = conn.recv_ready().await? {
         conn.send(chunk.filled()).await?;
     }
-    Ok(if conn.ended() { Next::Close(conn) } else { Next::Park(conn, Keepalive::secs(60)) })
+    Ok(if conn.ended() {
+        Next::Close(conn)
+    } else {
+        Next::Park(conn, Keepalive::secs(60))
+    })
 }
 
 fn serve(workers: usize, service: impl parkade::Service) -> (Runtime, SocketAddr) {
-    let runtime = Runtime::builder().workers(Workers::Count(workers)).build().unwrap();
+    let runtime = Runtime::builder()
+        .workers(Workers::Count(workers))
+        .build()
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     runtime.listen(listener, service).unwrap();
@@ -22,7 +29,9 @@ fn serve(workers: usize, service: impl parkade::Service) -> (Runtime, SocketAddr
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -103,7 +112,10 @@ fn a_parked_connection_is_closed_in_time() {
     let start = Instant::now();
     assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
     let took = start.elapsed();
-    assert!(took >= Duration::from_millis(290) && took < Duration::from_millis(700), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(290) && took < Duration::from_millis(700),
+        "{took:?}"
+    );
 }
 
 #[test]
@@ -117,7 +129,11 @@ fn an_output_outlives_its_burst_and_the_next_request_is_seen() {
         if conn.ended() || !any {
             return Ok(Next::Close(conn));
         }
-        let output = Output { bytes: vec![7; SIZE].into(), file: None, timeout: Duration::from_secs(10) };
+        let output = Output {
+            bytes: vec![7; SIZE].into(),
+            file: None,
+            timeout: Duration::from_secs(10),
+        };
         Ok(Next::Write(conn, output, Then::Park(Keepalive::secs(60))))
     }
     let (_runtime, address) = serve(1, parkade::bursts(big));
@@ -143,7 +159,11 @@ fn a_panic_costs_its_own_connection_only() {
             assert!(!chunk.filled().starts_with(b"boo"), "boo");
             conn.send(chunk.filled()).await?;
         }
-        Ok(if conn.ended() { Next::Close(conn) } else { Next::Park(conn, Keepalive::secs(60)) })
+        Ok(if conn.ended() {
+            Next::Close(conn)
+        } else {
+            Next::Park(conn, Keepalive::secs(60))
+        })
     }
     let (runtime, address) = serve(1, parkade::bursts(touchy));
     let mut good = connect(address);
@@ -167,9 +187,17 @@ fn pending_bursts_are_woken_by_timers_other_threads_and_blocking_work() {
             assert_eq!(blocked, 2);
             conn.send(chunk.filled()).await?;
         }
-        Ok(if conn.ended() { Next::Close(conn) } else { Next::Park(conn, Keepalive::secs(60)) })
+        Ok(if conn.ended() {
+            Next::Close(conn)
+        } else {
+            Next::Park(conn, Keepalive::secs(60))
+        })
     }
-    let runtime = Runtime::builder().workers(Workers::Count(1)).reserves(1).build().unwrap();
+    let runtime = Runtime::builder()
+        .workers(Workers::Count(1))
+        .reserves(1)
+        .build()
+        .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     runtime.listen(listener, parkade::bursts(slow)).unwrap();
@@ -189,7 +217,11 @@ fn shutdown_closes_idle_connections_and_lets_a_request_finish() {
             }
             conn.send(chunk.filled()).await?;
         }
-        Ok(if conn.ended() { Next::Close(conn) } else { Next::Park(conn, Keepalive::secs(60)) })
+        Ok(if conn.ended() {
+            Next::Close(conn)
+        } else {
+            Next::Park(conn, Keepalive::secs(60))
+        })
     }
     let (runtime, address) = serve(1, parkade::bursts(slow));
     let mut idle = connect(address);

@@ -16,8 +16,17 @@ pub(crate) struct BufferPool(Rc<RefCell<Vec<Box<[u8]>>>>);
 impl BufferPool {
     /// A free buffer, or a new one.
     pub(crate) fn take(&self) -> Buffer {
-        let memory = self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice());
-        Buffer { memory, start: 0, end: 0, pool: self.clone() }
+        let memory = self
+            .0
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice());
+        Buffer {
+            memory,
+            start: 0,
+            end: 0,
+            pool: self.clone(),
+        }
     }
 }
 
@@ -118,7 +127,10 @@ impl Drop for Buffer {
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buffer").field("len", &self.len()).field("capacity", &self.capacity()).finish()
+        f.debug_struct("Buffer")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .finish()
     }
 }
 

@@ -55,7 +55,9 @@ impl Wake for BurstWake {
             return;
         }
         let (service, cell) = (self.service, self.cell);
-        if !Worker::on(&self.home, |worker| worker.queue(Job::Burst { service, cell })) {
+        if !Worker::on(&self.home, |worker| {
+            worker.queue(Job::Burst { service, cell })
+        }) {
             self.home.post(Message::Burst { service, cell });
         }
     }
@@ -81,7 +83,16 @@ const KEPT: usize = 64;
 impl<S: Service> Bursts<S> {
     pub(crate) fn new(service: Arc<S>, id: u8, home: Arc<Home>) -> Self {
         let local = Rc::new(service.local());
-        Self { service, local, id, home, cells: RefCell::new(Cells { all: Vec::new(), free: Vec::new() }) }
+        Self {
+            service,
+            local,
+            id,
+            home,
+            cells: RefCell::new(Cells {
+                all: Vec::new(),
+                free: Vec::new(),
+            }),
+        }
     }
 
     fn take_cell(&self) -> (u32, BurstCell<S::Burst>) {
@@ -105,16 +116,22 @@ impl<S: Service> Bursts<S> {
             queued: AtomicBool::new(false),
         });
         let waker = Waker::from(wake.clone());
-        BurstCell { future: Box::pin(Slot(None)), wake, waker }
+        BurstCell {
+            future: Box::pin(Slot(None)),
+            wake,
+            waker,
+        }
     }
 
     /// Polls the cell once; what is pending goes back to its place, what is ready frees it.
     fn drive(&self, worker: &Rc<Worker>, index: u32, mut cell: BurstCell<S::Burst>) {
         cell.wake.queued.store(false, Ordering::Release);
         let mut cx = Context::from_waker(&cell.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| match cell.future.as_mut().project().as_pin_mut() {
-            Some(future) => future.poll(&mut cx),
-            None => Poll::Pending,
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            match cell.future.as_mut().project().as_pin_mut() {
+                Some(future) => future.poll(&mut cx),
+                None => Poll::Pending,
+            }
         }));
         match polled {
             Ok(Poll::Pending) => {
@@ -127,7 +144,9 @@ impl<S: Service> Bursts<S> {
             }
             Err(panic) => {
                 // Dropping the future drops its connection, which closes it.
-                let _ = catch_unwind(AssertUnwindSafe(|| cell.future.as_mut().project().set(None)));
+                let _ = catch_unwind(AssertUnwindSafe(|| {
+                    cell.future.as_mut().project().set(None)
+                }));
                 worker.home.counters.panics.add(1);
                 tracing::error!(target: "parkade", "a handler panicked: {}", describe(panic.as_ref()));
                 let mut cells = self.cells.borrow_mut();
@@ -161,7 +180,12 @@ impl<S: Service> LocalService for Bursts<S> {
     }
 
     fn resume(&self, worker: &Rc<Worker>, index: u32) {
-        let cell = self.cells.borrow_mut().all.get_mut(index as usize).and_then(Option::take);
+        let cell = self
+            .cells
+            .borrow_mut()
+            .all
+            .get_mut(index as usize)
+            .and_then(Option::take);
         let Some(cell) = cell else { return };
         if cell.future.0.is_none() {
             // A late wake of a cell that is free.
@@ -178,7 +202,12 @@ impl<S: Service> LocalService for Bursts<S> {
 
     fn pending(&self) -> usize {
         let cells = self.cells.borrow();
-        cells.all.iter().flatten().filter(|c| c.future.0.is_some()).count()
+        cells
+            .all
+            .iter()
+            .flatten()
+            .filter(|c| c.future.0.is_some())
+            .count()
     }
 
     fn clear(&self) {

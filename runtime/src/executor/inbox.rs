@@ -17,7 +17,11 @@ pub(crate) enum Message {
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.
-    Listen { id: u8, listener: Arc<OwnedFd>, service: Arc<dyn AnyService> },
+    Listen {
+        id: u8,
+        listener: Arc<OwnedFd>,
+        service: Arc<dyn AnyService>,
+    },
 }
 
 /// Many producers, one worker. The queue's own release and acquire publish the message.

@@ -12,13 +12,18 @@ use std::task::{Context, Poll};
 ///
 /// # Panics
 /// Outside a worker thread of a runtime, as there is no worker to run it on.
-#[allow(clippy::panic, reason = "documented; the alternative is a task that silently never runs")]
+#[allow(
+    clippy::panic,
+    reason = "documented; the alternative is a task that silently never runs"
+)]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let Some(worker) = Worker::current() else { panic!("parkade::spawn outside a worker") };
+    let Some(worker) = Worker::current() else {
+        panic!("parkade::spawn outside a worker")
+    };
     let home = worker.home.clone();
     let schedule = move |runnable| {
         let mut runnable = Some(runnable);

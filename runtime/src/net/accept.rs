@@ -48,18 +48,38 @@ impl Accepting {
 
 impl Worker {
     /// Starts to accept from a listener.
-    pub(crate) fn listen(self: &Rc<Self>, id: u8, listener: &Arc<OwnedFd>, service: Arc<dyn AnyService>) {
+    pub(crate) fn listen(
+        self: &Rc<Self>,
+        id: u8,
+        listener: &Arc<OwnedFd>,
+        service: Arc<dyn AnyService>,
+    ) {
         self.install(id, service.localise(id, self.home.clone()));
-        let added = self.home.pollset.add(listener.as_fd(), LISTENER + u64::from(id), Interest::Listener);
+        let added = self.home.pollset.add(
+            listener.as_fd(),
+            LISTENER + u64::from(id),
+            Interest::Listener,
+        );
         if let Err(e) = added {
             tracing::error!(target: "parkade", "worker {}: adding a listener: {e}", self.home.id);
         }
-        self.accepting.borrow_mut().listeners.push(Listening { id, fd: listener.clone(), since_rotation: 0 });
+        self.accepting.borrow_mut().listeners.push(Listening {
+            id,
+            fd: listener.clone(),
+            since_rotation: 0,
+        });
     }
 
     /// A listener has connections.
     pub(crate) fn accept(self: &Rc<Self>, id: u8) {
-        let Some(fd) = self.accepting.borrow().listeners.iter().find(|l| l.id == id).map(|l| l.fd.clone()) else {
+        let Some(fd) = self
+            .accepting
+            .borrow()
+            .listeners
+            .iter()
+            .find(|l| l.id == id)
+            .map(|l| l.fd.clone())
+        else {
             return;
         };
         for _ in 0..TURN {
@@ -114,7 +134,9 @@ impl Worker {
         let home = Arc::clone(&self.home);
         let oldest = home.slots.books().wheel.soonest(&home.slots, EVICTED);
         for index in oldest {
-            let Some(slot) = home.slots.slot(index) else { continue };
+            let Some(slot) = home.slots.slot(index) else {
+                continue;
+            };
             let seen = slot.state.peek();
             if seen.has(PARKED) && slot.state.expire(seen.generation(), home.id).is_some() {
                 home.counters.evicted.add(1);
@@ -131,7 +153,11 @@ impl Worker {
         }
         accepting.paused = false;
         for listener in &accepting.listeners {
-            let _ = self.home.pollset.add(listener.fd.as_fd(), LISTENER + u64::from(listener.id), Interest::Listener);
+            let _ = self.home.pollset.add(
+                listener.fd.as_fd(),
+                LISTENER + u64::from(listener.id),
+                Interest::Listener,
+            );
         }
     }
 
@@ -148,12 +174,18 @@ impl Worker {
 
     fn rotate(&self, id: u8) {
         let mut accepting = self.accepting.borrow_mut();
-        let Some(listener) = accepting.listeners.iter_mut().find(|l| l.id == id) else { return };
+        let Some(listener) = accepting.listeners.iter_mut().find(|l| l.id == id) else {
+            return;
+        };
         listener.since_rotation += 1;
         if listener.since_rotation >= TURN {
             listener.since_rotation = 0;
             let _ = self.home.pollset.delete(listener.fd.as_fd());
-            let _ = self.home.pollset.add(listener.fd.as_fd(), LISTENER + u64::from(id), Interest::Listener);
+            let _ = self.home.pollset.add(
+                listener.fd.as_fd(),
+                LISTENER + u64::from(id),
+                Interest::Listener,
+            );
         }
     }
 
@@ -165,7 +197,11 @@ impl Worker {
             n => {
                 let (a, b) = self.draw(n);
                 let (a, b) = (&homes[a], &homes[b]);
-                if b.connections.load(Relaxed) < a.connections.load(Relaxed) { b } else { a }
+                if b.connections.load(Relaxed) < a.connections.load(Relaxed) {
+                    b
+                } else {
+                    a
+                }
             }
         };
         let (index, generation) = match home.slots.allocate(socket, peer, listener) {
@@ -178,11 +214,19 @@ impl Worker {
         home.connections.fetch_add(1, Relaxed);
         home.counters.accepted.add(1);
         let slot = home.slots.claimed(index);
-        slot.deadline.store(self.now.get().wrapping_add(self.shared.first_byte(listener, FIRST_BYTE)), Relaxed);
+        slot.deadline.store(
+            self.now
+                .get()
+                .wrapping_add(self.shared.first_byte(listener, FIRST_BYTE)),
+            Relaxed,
+        );
         // Parked from the first moment; an edge may be harvested before ADD returns.
         slot.state.publish(generation, home.id, PARKED);
         let fd = slot.fd();
-        if let Err(e) = home.pollset.add(fd, token(generation, index), Interest::Connection) {
+        if let Err(e) = home
+            .pollset
+            .add(fd, token(generation, index), Interest::Connection)
+        {
             tracing::error!(target: "parkade", "adding a connection to the pollset: {e}");
             if slot.state.expire(generation, self.home.id).is_some() {
                 home.close(index);

@@ -44,13 +44,27 @@ pub(crate) struct Returned {
 impl Conn {
     /// The caller has claimed the slot.
     pub(crate) fn new(worker: Rc<Worker>, home: u16, index: u32, generation: u32) -> Self {
-        Self { worker, home, index, generation, drained: false, ended: false, timed: false, owned: true }
+        Self {
+            worker,
+            home,
+            index,
+            generation,
+            drained: false,
+            ended: false,
+            timed: false,
+            owned: true,
+        }
     }
 
     /// Back to the runtime: the slot stays claimed, dropping no longer closes.
     pub(crate) fn give_back(mut self) -> Returned {
         self.owned = false;
-        Returned { home: self.home, index: self.index, generation: self.generation, drained: self.drained }
+        Returned {
+            home: self.home,
+            index: self.index,
+            generation: self.generation,
+            drained: self.drained,
+        }
     }
 
     fn home(&self) -> &Home {
@@ -151,7 +165,10 @@ impl Conn {
     ///
     /// # Errors
     /// As recv(2).
-    #[allow(clippy::unused_async, reason = "room for backends whose reads complete later")]
+    #[allow(
+        clippy::unused_async,
+        reason = "room for backends whose reads complete later"
+    )]
     pub async fn recv_ready(&mut self) -> io::Result<Option<Buffer>> {
         if self.drained {
             return Ok(None);
@@ -217,7 +234,8 @@ impl Conn {
             Err(_) => Poll::Ready(Ok(())),
             Ok(()) => {
                 if self.timed {
-                    self.home().relink(self.index, self.generation, self.worker.as_ref());
+                    self.home()
+                        .relink(self.index, self.generation, self.worker.as_ref());
                 }
                 Poll::Pending
             }
@@ -251,7 +269,8 @@ impl Conn {
 
     /// Leaves something for the next burst.
     pub fn set_carry(&mut self, carry: Carry) {
-        self.home().with_rare(self.cold(), |rare| rare.carry = Some(carry));
+        self.home()
+            .with_rare(self.cold(), |rare| rare.carry = Some(carry));
     }
 
     /// How many requests this connection has had.
@@ -334,7 +353,14 @@ impl fmt::Debug for Conn {
         f.debug_struct("Conn")
             .field("worker", &self.worker())
             .field("slot", &self.index)
-            .field("peer", &if self.owned { self.peer_ip() } else { Ipv4Addr::UNSPECIFIED.into() })
+            .field(
+                "peer",
+                &if self.owned {
+                    self.peer_ip()
+                } else {
+                    Ipv4Addr::UNSPECIFIED.into()
+                },
+            )
             .finish_non_exhaustive()
     }
 }

@@ -15,8 +15,11 @@ const READS: usize = 16;
 pub(crate) fn begin(worker: &Worker, home: &Home, index: u32, generation: u32, most: Duration) {
     let slot = home.slots.claimed(index);
     socket::shutdown_write(slot.fd());
-    let ms = u32::try_from(most.as_millis()).unwrap_or(30_000).min(30_000);
-    slot.deadline.store(worker.now.get().wrapping_add(ms), Relaxed);
+    let ms = u32::try_from(most.as_millis())
+        .unwrap_or(30_000)
+        .min(30_000);
+    slot.deadline
+        .store(worker.now.get().wrapping_add(ms), Relaxed);
     home.drop_rare(home.slots.claimed_cold(index));
     drive(worker, home, index, generation);
 }
@@ -38,5 +41,9 @@ pub(crate) fn drive(worker: &Worker, home: &Home, index: u32, generation: u32) {
             Err(_) => return home.close(index),
         }
     }
-    worker.queue(Job::Drive { home: home.id, index, generation });
+    worker.queue(Job::Drive {
+        home: home.id,
+        index,
+        generation,
+    });
 }

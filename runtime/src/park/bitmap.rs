@@ -24,7 +24,12 @@ impl Bitmap {
             }
             bits = words;
         }
-        Self { levels, live: vec![0; capacity.div_ceil(BLOCK) as usize], capacity, used: 0 }
+        Self {
+            levels,
+            live: vec![0; capacity.div_ceil(BLOCK) as usize],
+            capacity,
+            used: 0,
+        }
     }
 
     /// Indices in use.
@@ -76,9 +81,15 @@ impl Bitmap {
 
     /// Every index in use, lowest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.levels[0].iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(w, word)| {
-            (0..64).filter(move |b| word & 1 << b != 0).map(move |b| (w * 64 + b) as u32)
-        })
+        self.levels[0]
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| **word != 0)
+            .flat_map(|(w, word)| {
+                (0..64)
+                    .filter(move |b| word & 1 << b != 0)
+                    .map(move |b| (w * 64 + b) as u32)
+            })
     }
 }
 

@@ -30,7 +30,10 @@ impl HarvestWord {
 
     /// Owner: about to wait. False: a neighbour is harvesting, do local work and try again.
     pub(crate) fn enter_poll(&self) -> bool {
-        let entered = self.0.compare_exchange(BUSY, POLLING, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let entered = self
+            .0
+            .compare_exchange(BUSY, POLLING, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
         // Pairs with the fence in `must_wake`: POLLING is visible before the inbox is looked at.
         fence(Ordering::SeqCst);
         entered
@@ -52,7 +55,9 @@ impl HarvestWord {
     /// Neighbour: takes the right to harvest a busy owner's pollset.
     pub(crate) fn try_harvest(&self, neighbour: u16) -> bool {
         let mine = HARVESTED | u64::from(neighbour) << 8;
-        self.0.compare_exchange(BUSY, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(BUSY, mine, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Neighbour: gives it back.

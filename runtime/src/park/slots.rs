@@ -13,7 +13,9 @@ use crate::sys::mapping::{Table, ZeroedAtomics};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
+use std::sync::atomic::{
+    AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The hot part of a connection.
@@ -62,7 +64,8 @@ impl Slot {
 
 impl Cold {
     pub(crate) fn peer(&self) -> IpAddr {
-        let bits = u128::from(self.peer_high.load(Relaxed)) << 64 | u128::from(self.peer_low.load(Relaxed));
+        let bits = u128::from(self.peer_high.load(Relaxed)) << 64
+            | u128::from(self.peer_low.load(Relaxed));
         Ipv6Addr::from(bits).to_canonical()
     }
     fn set_peer(&self, peer: IpAddr) {
@@ -78,11 +81,16 @@ impl Cold {
     }
     /// The key of the rare part.
     pub(crate) fn rare(&self) -> Option<usize> {
-        (self.listener_rare.load(Relaxed) & 0xFF_FFFF).checked_sub(1).map(|k| k as usize)
+        (self.listener_rare.load(Relaxed) & 0xFF_FFFF)
+            .checked_sub(1)
+            .map(|k| k as usize)
     }
     pub(crate) fn set_rare(&self, key: Option<usize>) {
         let low = key.map_or(0, |k| k as u32 + 1) & 0xFF_FFFF;
-        self.listener_rare.store(self.listener_rare.load(Relaxed) & 0xFF00_0000 | low, Relaxed);
+        self.listener_rare.store(
+            self.listener_rare.load(Relaxed) & 0xFF00_0000 | low,
+            Relaxed,
+        );
     }
 }
 
@@ -107,7 +115,11 @@ impl SlotStore {
         Ok(Self {
             slots: Table::new(capacity as usize)?,
             cold: Table::new(capacity as usize)?,
-            books: Mutex::new(Books { bitmap: Bitmap::new(capacity), wheel: Wheel::new(now), generation: 0 }),
+            books: Mutex::new(Books {
+                bitmap: Bitmap::new(capacity),
+                wheel: Wheel::new(now),
+                generation: 0,
+            }),
         })
     }
 
@@ -141,10 +153,17 @@ impl SlotStore {
     }
 
     /// Takes a slot for `fd`, claimed by nobody yet: the caller publishes its state word. `None` when full.
-    pub(crate) fn allocate(&self, fd: OwnedFd, peer: IpAddr, listener: u8) -> Result<(u32, u32), OwnedFd> {
+    pub(crate) fn allocate(
+        &self,
+        fd: OwnedFd,
+        peer: IpAddr,
+        listener: u8,
+    ) -> Result<(u32, u32), OwnedFd> {
         use std::os::fd::IntoRawFd;
         let mut books = self.books();
-        let Some(index) = books.bitmap.alloc() else { return Err(fd) };
+        let Some(index) = books.bitmap.alloc() else {
+            return Err(fd);
+        };
         books.generation = match books.generation.wrapping_add(1) {
             // 0 is free, and the all-ones halves belong to wake and listener tokens.
             0 | u32::MAX => 1,
@@ -199,7 +218,9 @@ impl SlotStore {
             return None;
         }
         books.wheel.remove(self, index);
-        books.wheel.insert(self, index, slot.deadline.load(Relaxed), now);
+        books
+            .wheel
+            .insert(self, index, slot.deadline.load(Relaxed), now);
         Some(slot.due.load(Relaxed))
     }
 }

@@ -124,14 +124,21 @@ impl StateWord {
 
     /// Publishes a new connection. The slot is unreachable before this store: no token of `generation` exists.
     pub(crate) fn publish(&self, generation: u32, owner: u16, flags: u64) {
-        self.0.store(Snapshot::new(generation, owner, flags).0, Ordering::Release);
+        self.0
+            .store(Snapshot::new(generation, owner, flags).0, Ordering::Release);
     }
 
-    fn update(&self, mut f: impl FnMut(Snapshot) -> Option<Snapshot>) -> Result<(Snapshot, Snapshot), Snapshot> {
+    fn update(
+        &self,
+        mut f: impl FnMut(Snapshot) -> Option<Snapshot>,
+    ) -> Result<(Snapshot, Snapshot), Snapshot> {
         let mut old = Snapshot(self.0.load(Ordering::Relaxed));
         loop {
             let Some(new) = f(old) else { return Err(old) };
-            match self.0.compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(old.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Ok((old, new)),
                 Err(now) => old = Snapshot(now),
             }
@@ -148,7 +155,11 @@ impl StateWord {
                 None
             } else if s.at_rest() {
                 // Input of a writing connection comes once: it is remembered until the connection parks.
-                let input = if s.has(WRITING) { (s.flags() | edges) & READY } else { 0 };
+                let input = if s.has(WRITING) {
+                    (s.flags() | edges) & READY
+                } else {
+                    0
+                };
                 let kept = s.flags() & (WRITING | LINGERING | OUT_ARMED | RDHUP);
                 Some(s.with(me, kept | ACTIVE | input | (edges & RDHUP)))
             } else if s.has(ACTIVE) {
@@ -173,7 +184,11 @@ impl StateWord {
             if s.has(unless) {
                 Some(s.with(s.owner(), s.flags() & !(unless & !RDHUP)))
             } else {
-                let input = if kind == WRITING { s.flags() & READY } else { 0 };
+                let input = if kind == WRITING {
+                    s.flags() & READY
+                } else {
+                    0
+                };
                 Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | input | kind))
             }
         });
@@ -189,7 +204,10 @@ impl StateWord {
             if s.has(edges | EXPIRED) {
                 Some(s.with(s.owner(), s.flags() & !((edges & !RDHUP) | EXPIRED)))
             } else {
-                Some(s.with(s.owner(), s.flags() | WAITING | if timed { TIMED } else { 0 }))
+                Some(s.with(
+                    s.owner(),
+                    s.flags() | WAITING | if timed { TIMED } else { 0 },
+                ))
             }
         });
         match outcome {
@@ -217,7 +235,8 @@ impl StateWord {
 
     /// The winner of [`StateWord::expire`] takes the connection up again, to send a farewell.
     pub(crate) fn revive(&self) {
-        let _ = self.update(|s| Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | ACTIVE)));
+        let _ =
+            self.update(|s| Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | ACTIVE)));
     }
 
     /// The deadline of a pending read or write passed; `Some(owner)` if its burst must be woken.

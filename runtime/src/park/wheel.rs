@@ -82,7 +82,11 @@ fn bucket_of(level: usize, due: u32) -> u32 {
 
 impl Wheel {
     pub(crate) fn new(now: u32) -> Self {
-        Self { heads: [[NIL; BUCKETS as usize]; LEVELS], occupied: [0; LEVELS], done: now }
+        Self {
+            heads: [[NIL; BUCKETS as usize]; LEVELS],
+            occupied: [0; LEVELS],
+            done: now,
+        }
     }
 
     /// When a deadline linked now would be looked at.
@@ -107,8 +111,13 @@ impl Wheel {
 
     /// Links `i`, which must be in no bucket.
     pub(crate) fn insert(&mut self, links: &impl Links, i: u32, deadline: u32, now: u32) {
+        self.catch_up(now);
         // An entry never goes into a bucket that was processed already.
-        let base = if before(now, self.done) { self.done } else { now };
+        let base = if before(now, self.done) {
+            self.done
+        } else {
+            now
+        };
         let (level, due) = place(deadline, base);
         let bucket = bucket_of(level, due);
         let head = &mut self.heads[level][bucket as usize];
@@ -169,8 +178,26 @@ impl Wheel {
         soonest
     }
 
+    /// Buckets are told apart by `done` alone, so it must not fall behind `now` while nothing is due: a new entry
+    /// would be taken for one of an earlier turn of its level, or after 2^31 ms of rest for one that was processed.
+    fn catch_up(&mut self, now: u32) {
+        match self.next_due() {
+            None => self.done = now,
+            Some(end) if before(now, end) && before(self.done, now) => self.done = now,
+            Some(_) => {}
+        }
+    }
+
     /// Looks once at every entry of every bucket that is due; `judge` sees each with the wheel free of it.
-    pub(crate) fn expire(&mut self, links: &impl Links, now: u32, mut judge: impl FnMut(u32) -> Verdict) {
+    pub(crate) fn expire(
+        &mut self,
+        links: &impl Links,
+        now: u32,
+        mut judge: impl FnMut(u32) -> Verdict,
+    ) {
+        // What stays goes back only when every due bucket is empty, else a late call would meet it again. Until then
+        // `next` chains it and `prev` holds its deadline; `due` says that it is in no bucket.
+        let mut kept = NIL;
         while let Some(end) = self.next_due().filter(|end| !before(now, *end)) {
             for level in 0..LEVELS {
                 if self.first(level) != Some(end) {
@@ -183,24 +210,29 @@ impl Wheel {
                     let next = links.next(i);
                     links.set_due(i, UNLINKED);
                     if let Verdict::Keep(deadline) = judge(i) {
-                        // `done` is still before `end`, yet nothing may return into a window that ends now.
-                        let floor = if before(now, end) { end } else { now };
-                        self.insert(links, i, deadline, floor);
+                        links.set_prev(i, deadline);
+                        links.set_next(i, kept);
+                        kept = i;
                     }
                     i = next;
                 }
             }
             self.done = end;
         }
-        if before(self.done, now) {
-            self.done = now;
+        self.catch_up(now);
+        while kept != NIL {
+            let (i, deadline) = (kept, links.prev(kept));
+            kept = links.next(i);
+            self.insert(links, i, deadline, now);
         }
     }
 
     /// The entries of the bucket that is due first: the longest parked, more or less.
     pub(crate) fn soonest(&self, links: &impl Links, most: usize) -> Vec<u32> {
         let mut found = Vec::new();
-        let Some(end) = self.next_due() else { return found };
+        let Some(end) = self.next_due() else {
+            return found;
+        };
         for level in 0..LEVELS {
             if self.first(level) == Some(end) {
                 let mut i = self.heads[level][bucket_of(level, end) as usize];
@@ -223,7 +255,11 @@ mod tests {
     struct Table(Vec<[Cell<u32>; 3]>);
     impl Table {
         fn new(n: usize) -> Self {
-            Self((0..n).map(|_| [Cell::new(NIL), Cell::new(NIL), Cell::new(UNLINKED)]).collect())
+            Self(
+                (0..n)
+                    .map(|_| [Cell::new(NIL), Cell::new(NIL), Cell::new(UNLINKED)])
+                    .collect(),
+            )
         }
     }
     impl Links for Table {
@@ -252,6 +288,7 @@ mod tests {
         Set(usize, u32),
         Remove(usize),
         Advance(u32),
+        Oversleep(u32),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -260,6 +297,7 @@ mod tests {
             4 => (0usize..12, span.clone()).prop_map(|(i, t)| Step::Set(i, t)),
             1 => (0usize..12).prop_map(Step::Remove),
             3 => prop_oneof![1u32..100, 1u32..5_000, 1u32..1_000_000].prop_map(Step::Advance),
+            2 => prop_oneof![1u32..100, 1u32..5_000, 1u32..1_000_000].prop_map(Step::Oversleep),
         ];
         proptest::collection::vec(step, 1..120)
     }
@@ -288,6 +326,24 @@ mod tests {
                     Step::Remove(i) => {
                         model[i] = None;
                         wheel.remove(&table, i as u32);
+                    }
+                    Step::Oversleep(by) => {
+                        now = now.wrapping_add(by);
+                        let mut looks = [0; 12];
+                        if wheel.next_due().is_some_and(|due| !before(now, due)) {
+                            wheel.expire(&table, now, |i| {
+                                looks[i as usize] += 1;
+                                match model[i as usize] {
+                                    Some((d, _)) if before(now, d) => Verdict::Keep(d),
+                                    _ => { model[i as usize] = None; Verdict::Drop }
+                                }
+                            });
+                        }
+                        prop_assert!(looks.iter().all(|n| *n <= 1), "looked at twice: {:?}", looks);
+                        for (d, span) in model.iter().flatten() {
+                            let late = now.wrapping_sub(*d) as i32;
+                            prop_assert!(late < (*span as i32 / 16).max(64), "overlooked: {} ms late of {}", late, span);
+                        }
                     }
                     Step::Advance(by) => {
                         // An idle worker sleeps exactly until the next bucket is due.
@@ -321,6 +377,63 @@ mod tests {
         }
     }
 
+    /// Ticks as the worker does: the wheel is asked to work only when a bucket is due. Gives (looked at, expired).
+    fn tick(wheel: &mut Wheel, table: &Table, now: u32, deadlines: &[u32]) -> (u32, u32) {
+        let (mut looks, mut expired) = (0, 0);
+        if wheel.next_due().is_some_and(|due| !before(now, due)) {
+            wheel.expire(table, now, |i| {
+                looks += 1;
+                if before(now, deadlines[i as usize]) {
+                    return Verdict::Keep(deadlines[i as usize]);
+                }
+                expired += 1;
+                Verdict::Drop
+            });
+        }
+        (looks, expired)
+    }
+
+    #[test]
+    fn a_short_deadline_beside_a_long_one_is_not_looked_at_early() {
+        let table = Table::new(2);
+        let mut wheel = Wheel::new(0);
+        wheel.insert(&table, 0, 300_000, 0);
+        assert_eq!(tick(&mut wheel, &table, 200_000, &[300_000, 0]), (0, 0));
+        wheel.insert(&table, 1, 203_000, 200_000);
+        assert_eq!(wheel.next_due(), Some(table.due(1)));
+        assert_eq!(
+            tick(&mut wheel, &table, 200_000, &[300_000, 203_000]),
+            (0, 0)
+        );
+    }
+
+    #[test]
+    fn deadlines_work_after_any_time_of_rest() {
+        for rest in [3_600_000u32, 1_728_000_000, 2_160_000_000, 4_000_000_000] {
+            let table = Table::new(1);
+            let mut wheel = Wheel::new(0);
+            wheel.insert(&table, 0, rest.wrapping_add(5_000), rest);
+            let due = wheel.next_due().unwrap();
+            assert!(
+                (5_000..5_313).contains(&due.wrapping_sub(rest)),
+                "{due} after {rest}"
+            );
+            assert_eq!(
+                tick(&mut wheel, &table, due, &[rest.wrapping_add(5_000)]),
+                (1, 1)
+            );
+        }
+    }
+
+    #[test]
+    fn a_late_tick_looks_at_each_entry_once() {
+        let table = Table::new(1);
+        let mut wheel = Wheel::new(0);
+        wheel.insert(&table, 0, 64, 0);
+        assert_eq!(tick(&mut wheel, &table, 60_000, &[63_000]), (1, 0));
+        assert_eq!(tick(&mut wheel, &table, table.due(0), &[63_000]), (1, 1));
+    }
+
     #[test]
     fn a_steady_keepalive_is_linked_once_per_half_period() {
         let table = Table::new(1);
@@ -341,7 +454,10 @@ mod tests {
         let table = Table::new(1);
         let mut wheel = Wheel::new(0);
         wheel.insert(&table, 0, 20_000, 0);
-        assert!(Wheel::needs_relink(table.due(0), 300_010, 10), "first parked with 300 s after 20 s for the first byte");
+        assert!(
+            Wheel::needs_relink(table.due(0), 300_010, 10),
+            "first parked with 300 s after 20 s for the first byte"
+        );
         wheel.remove(&table, 0);
         wheel.insert(&table, 0, 300_010, 10);
         assert!(wheel.next_due().is_some_and(|d| d >= 300_010));

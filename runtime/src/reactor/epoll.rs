@@ -25,7 +25,12 @@ impl Epoll {
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        epoll::add(
+            &epoll,
+            &wake,
+            EventData::new_u64(WAKE),
+            EventFlags::IN | EventFlags::ET,
+        )?;
         Ok(Self { epoll, wake })
     }
 
@@ -41,11 +46,21 @@ impl Epoll {
 
 impl Pollset for Epoll {
     fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, EventData::new_u64(token), Self::flags(interest))?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            EventData::new_u64(token),
+            Self::flags(interest),
+        )?)
     }
 
     fn modify(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&self.epoll, fd, EventData::new_u64(token), Self::flags(interest))?)
+        Ok(epoll::modify(
+            &self.epoll,
+            fd,
+            EventData::new_u64(token),
+            Self::flags(interest),
+        )?)
     }
 
     fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -64,7 +79,10 @@ impl Pollset for Epoll {
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(e) => return Err(e.into()),
             };
-            events.extend(ready.iter().map(|e| Event { token: e.data.u64(), edges: edges(e.flags) }));
+            events.extend(ready.iter().map(|e| Event {
+                token: e.data.u64(),
+                edges: edges(e.flags),
+            }));
             Ok(())
         })
     }

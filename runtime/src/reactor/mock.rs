@@ -27,7 +27,14 @@ impl Mock {
 
     /// Tokens that are registered now.
     pub(crate) fn tokens(&self) -> Vec<u64> {
-        let mut all: Vec<u64> = self.0.lock().unwrap().registered.values().map(|r| r.0).collect();
+        let mut all: Vec<u64> = self
+            .0
+            .lock()
+            .unwrap()
+            .registered
+            .values()
+            .map(|r| r.0)
+            .collect();
         all.sort_unstable();
         all
     }
@@ -65,6 +72,9 @@ impl Pollset for Mock {
     }
 
     fn wake(&self) {
-        self.push([Event { token: WAKE, edges: super::IN }]);
+        self.push([Event {
+            token: WAKE,
+            edges: super::IN,
+        }]);
     }
 }

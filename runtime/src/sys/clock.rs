@@ -5,7 +5,9 @@ use rustix::time::{ClockId, clock_gettime};
 /// CLOCK_MONOTONIC in milliseconds, wrapping; good for differences below 2^31.
 pub(crate) fn monotonic_ms() -> u32 {
     let t = clock_gettime(ClockId::Monotonic);
-    (t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000) as u32
+    (t.tv_sec as u64)
+        .wrapping_mul(1000)
+        .wrapping_add(t.tv_nsec as u64 / 1_000_000) as u32
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.

@@ -31,7 +31,11 @@ impl<T: ZeroedAtomics> Table<T> {
             )?
         };
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { base, len, _own: PhantomData })
+        Ok(Self {
+            base,
+            len,
+            _own: PhantomData,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -56,7 +60,13 @@ impl<T: ZeroedAtomics> Table<T> {
         let start = from as usize * size_of::<T>();
         let bytes = (count as usize * size_of::<T>()).min(self.len * size_of::<T>() - start);
         // SAFETY: inside the mapping; zeroed elements are valid (`ZeroedAtomics`).
-        let _ = unsafe { madvise(self.base.as_ptr().byte_add(start).cast(), bytes, Advice::LinuxDontNeed) };
+        let _ = unsafe {
+            madvise(
+                self.base.as_ptr().byte_add(start).cast(),
+                bytes,
+                Advice::LinuxDontNeed,
+            )
+        };
     }
 }
 

@@ -8,8 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// accept4(2), non-blocking and close-on-exec. A local peer counts as 127.0.0.1.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errno> {
-    let (fd, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    Ok((fd, peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))))
+    let (fd, peer) =
+        rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok((
+        fd,
+        peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ))
 }
 
 fn ip(address: SocketAddrAny) -> Option<IpAddr> {
@@ -49,7 +53,12 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
 }
 
 /// sendfile(2) from `offset`, which it advances.
-pub(crate) fn sendfile(to: BorrowedFd<'_>, from: BorrowedFd<'_>, offset: &mut u64, most: usize) -> io::Result<usize> {
+pub(crate) fn sendfile(
+    to: BorrowedFd<'_>,
+    from: BorrowedFd<'_>,
+    offset: &mut u64,
+    most: usize,
+) -> io::Result<usize> {
     loop {
         match rustix::fs::sendfile(to, from, Some(offset), most) {
             Err(Errno::INTR) => {}

@@ -35,7 +35,9 @@ impl Deadline {
 }
 
 fn millis(duration: Duration) -> u32 {
-    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(HORIZON).min(HORIZON)
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(HORIZON)
+        .min(HORIZON)
 }
 
 /// How long a connection may stay parked before it is closed.

@@ -16,7 +16,10 @@ use std::time::Duration;
 /// once.
 pub fn sleep(duration: Duration) -> Sleep {
     let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2);
-    Sleep { at: clock::monotonic_ns().saturating_add(ns), armed: None }
+    Sleep {
+        at: clock::monotonic_ns().saturating_add(ns),
+        armed: None,
+    }
 }
 
 /// Runs `future` for at most `duration`.
@@ -24,7 +27,10 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Errors
 /// [`Elapsed`] if the time is over first; the future is dropped with the returned one.
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Box::pin(future), sleep: sleep(duration) }
+    Timeout {
+        future: Box::pin(future),
+        sleep: sleep(duration),
+    }
 }
 
 /// The future of [`sleep`].
@@ -45,8 +51,13 @@ impl Future for Sleep {
                 return Poll::Pending;
             }
         }
-        let Some(worker) = Worker::current() else { return Poll::Ready(()) };
-        let id = worker.timers.borrow_mut().insert(self.at, cx.waker().clone());
+        let Some(worker) = Worker::current() else {
+            return Poll::Ready(());
+        };
+        let id = worker
+            .timers
+            .borrow_mut()
+            .insert(self.at, cx.waker().clone());
         self.armed = Some((worker, id));
         Poll::Pending
     }

@@ -22,7 +22,9 @@ impl Worker {
     /// An event of a connection of `home`, harvested by this worker.
     pub(super) fn ready(self: &Rc<Self>, home: &Home, event: Event) {
         let (generation, index) = ((event.token >> 32) as u32, event.token as u32);
-        let Some(slot) = home.slots.slot(index) else { return };
+        let Some(slot) = home.slots.slot(index) else {
+            return;
+        };
         let mut edges = 0;
         if event.edges & IN != 0 {
             edges |= state::READY;
@@ -34,8 +36,12 @@ impl Worker {
             edges |= state::RDHUP;
         }
         match slot.state.readiness(generation, self.home.id, edges) {
-            Readiness::Claimed(was) if was.has(WRITING) => output::drive(self, home, index, generation),
-            Readiness::Claimed(was) if was.has(LINGERING) => linger::drive(self, home, index, generation),
+            Readiness::Claimed(was) if was.has(WRITING) => {
+                output::drive(self, home, index, generation)
+            }
+            Readiness::Claimed(was) if was.has(LINGERING) => {
+                linger::drive(self, home, index, generation)
+            }
             Readiness::Claimed(_) => self.start(home, index, generation),
             Readiness::Wake(owner) => {
                 let waiter = slot.waiter.load(Ordering::Relaxed);
@@ -46,7 +52,9 @@ impl Worker {
     }
 
     fn wake_owner(&self, owner: u16, waiter: u32) {
-        let Some(key) = waiter.checked_sub(1) else { return };
+        let Some(key) = waiter.checked_sub(1) else {
+            return;
+        };
         if owner == self.home.id {
             self.wake_waiter(key);
         } else if let Some(home) = self.shared.homes.get(owner as usize) {
@@ -75,7 +83,11 @@ impl Worker {
                 if back.drained {
                     self.park(home, back.index, back.generation, keepalive);
                 } else {
-                    self.queue(Job::Start { home: back.home, index: back.index, generation: back.generation });
+                    self.queue(Job::Start {
+                        home: back.home,
+                        index: back.index,
+                        generation: back.generation,
+                    });
                 }
             }
             Next::Write(conn, out, then) => {
@@ -85,12 +97,25 @@ impl Worker {
                     Then::Park(_) if !back.drained => Then::Resume,
                     then => then,
                 };
-                output::begin(self, &shared.homes[back.home as usize], back.index, back.generation, out, then);
+                output::begin(
+                    self,
+                    &shared.homes[back.home as usize],
+                    back.index,
+                    back.generation,
+                    out,
+                    then,
+                );
             }
             Next::Linger(conn, most) => {
                 self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
                 let back = conn.give_back();
-                linger::begin(self, &shared.homes[back.home as usize], back.index, back.generation, most);
+                linger::begin(
+                    self,
+                    &shared.homes[back.home as usize],
+                    back.index,
+                    back.generation,
+                    most,
+                );
             }
             Next::Close(conn) => drop(conn),
             Next::Gone => {}
@@ -98,23 +123,38 @@ impl Worker {
     }
 
     /// Lays a claimed connection to rest, or takes it up again at once if an edge came meanwhile.
-    pub(crate) fn park(self: &Rc<Self>, home: &Home, index: u32, generation: u32, keepalive: Keepalive) {
+    pub(crate) fn park(
+        self: &Rc<Self>,
+        home: &Home,
+        index: u32,
+        generation: u32,
+        keepalive: Keepalive,
+    ) {
         let slot = home.slots.claimed(index);
-        slot.deadline.store(keepalive.deadline(self.now.get()), Ordering::Relaxed);
+        slot.deadline
+            .store(keepalive.deadline(self.now.get()), Ordering::Relaxed);
         match slot.state.rest(PARKED, state::READY | state::RDHUP) {
             Rest::Resting => {
                 home.relink(index, generation, self);
-                if self.shared.draining() && home.slots.cold(index).is_some_and(|c| c.rare().is_none()) {
+                if self.shared.draining()
+                    && home.slots.cold(index).is_some_and(|c| c.rare().is_none())
+                {
                     self.dismiss(home, index);
                 }
             }
-            Rest::Again(_) => self.queue(Job::Start { home: home.id, index, generation }),
+            Rest::Again(_) => self.queue(Job::Start {
+                home: home.id,
+                index,
+                generation,
+            }),
         }
     }
 
     /// Closes a connection at rest politely: our FIN first, so that a client that speaks meanwhile is not reset.
     pub(super) fn dismiss(self: &Rc<Self>, home: &Home, index: u32) {
-        let Some(slot) = home.slots.slot(index) else { return };
+        let Some(slot) = home.slots.slot(index) else {
+            return;
+        };
         let seen = slot.state.peek();
         if !seen.has(PARKED) || seen.has(ACTIVE) {
             return;

@@ -31,7 +31,12 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    pub(crate) fn new(id: u16, pollset: Box<dyn Pollset>, capacity: u32, now: u32) -> io::Result<Self> {
+    pub(crate) fn new(
+        id: u16,
+        pollset: Box<dyn Pollset>,
+        capacity: u32,
+        now: u32,
+    ) -> io::Result<Self> {
         Ok(Self {
             id,
             pollset,
@@ -65,8 +70,16 @@ impl Home {
     /// After a deadline was stored: the wheel looks in time, and a sleeping home wakes in time.
     pub(crate) fn relink(&self, index: u32, generation: u32, worker: &Worker) {
         let foreign = worker.home.id != self.id;
-        let Some(due) = self.slots.link(index, generation, worker.now.get(), foreign) else { return };
-        if foreign && before(due, self.sleeps_until.load(Ordering::Relaxed)) && self.harvest.must_wake() {
+        let Some(due) = self
+            .slots
+            .link(index, generation, worker.now.get(), foreign)
+        else {
+            return;
+        };
+        if foreign
+            && before(due, self.sleeps_until.load(Ordering::Relaxed))
+            && self.harvest.must_wake()
+        {
             self.pollset.wake();
         }
     }
@@ -77,7 +90,8 @@ impl Home {
             return Ok(());
         }
         slot.state.mark(OUT_ARMED, 0);
-        self.pollset.modify(slot.fd(), token(generation, index), Interest::ConnectionOut)
+        self.pollset
+            .modify(slot.fd(), token(generation, index), Interest::ConnectionOut)
     }
 
     /// The rare part of a claimed connection, made if it has none.
@@ -139,7 +153,9 @@ pub(crate) struct Batch {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { entries: [const { AtomicU64::new(0) }; BATCH] }
+        Self {
+            entries: [const { AtomicU64::new(0) }; BATCH],
+        }
     }
 }
 
@@ -149,7 +165,10 @@ impl Batch {
     /// Owner: more than one event was harvested.
     pub(crate) fn publish(&self, events: &[Event]) {
         for (entry, event) in self.entries.iter().zip(events) {
-            entry.store(event.token | u64::from(event.edges) << EDGES_SHIFT, Ordering::Relaxed);
+            entry.store(
+                event.token | u64::from(event.edges) << EDGES_SHIFT,
+                Ordering::Relaxed,
+            );
         }
         if let Some(end) = self.entries.get(events.len()) {
             end.store(0, Ordering::Relaxed);
@@ -170,7 +189,10 @@ impl Batch {
                 break;
             }
             let edges = (bits as u32 >> EDGES_SHIFT) as u8;
-            into.push(Event { token: bits & !(0x1F << EDGES_SHIFT), edges });
+            into.push(Event {
+                token: bits & !(0x1F << EDGES_SHIFT),
+                edges,
+            });
         }
     }
 }

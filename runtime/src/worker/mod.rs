@@ -33,9 +33,17 @@ pub(crate) enum Job {
     /// Poll a pending burst.
     Burst { service: u8, cell: u32 },
     /// Start a burst on a claimed connection that has input left.
-    Start { home: u16, index: u32, generation: u32 },
+    Start {
+        home: u16,
+        index: u32,
+        generation: u32,
+    },
     /// Go on with an output or a linger of a claimed connection.
-    Drive { home: u16, index: u32, generation: u32 },
+    Drive {
+        home: u16,
+        index: u32,
+        generation: u32,
+    },
 }
 
 /// What belongs to the worker's thread alone.

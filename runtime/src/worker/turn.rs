@@ -63,7 +63,11 @@ impl Worker {
 
     /// Waits for events, or only collects them if there is something else to do.
     fn wait(&self, events: &mut Vec<crate::reactor::Event>, most: Option<Duration>) {
-        let mut timeout = if self.jobs.borrow().is_empty() { most } else { Some(Duration::ZERO) };
+        let mut timeout = if self.jobs.borrow().is_empty() {
+            most
+        } else {
+            Some(Duration::ZERO)
+        };
         if timeout != Some(Duration::ZERO) {
             timeout = self.nearest(timeout);
         }
@@ -90,15 +94,22 @@ impl Worker {
         let mut nearest = most;
         let mut at_most = |d: Duration| nearest = Some(nearest.map_or(d, |n| n.min(d)));
         if let Some(at) = self.timers.borrow().next() {
-            at_most(Duration::from_nanos(at.saturating_sub(clock::monotonic_ns())));
+            at_most(Duration::from_nanos(
+                at.saturating_sub(clock::monotonic_ns()),
+            ));
         }
         if let Some(due) = self.home.slots.books().wheel.next_due() {
             self.home.sleeps_until.store(due, Ordering::Relaxed);
             let now = clock::monotonic_ms();
-            at_most(Duration::from_millis(u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0)));
+            at_most(Duration::from_millis(
+                u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0),
+            ));
         } else {
             // Far enough that every link is earlier.
-            self.home.sleeps_until.store(self.now.get().wrapping_add(i32::MAX as u32), Ordering::Relaxed);
+            self.home.sleeps_until.store(
+                self.now.get().wrapping_add(i32::MAX as u32),
+                Ordering::Relaxed,
+            );
         }
         if let Some(grace) = self.shared.grace_left() {
             at_most(grace);
@@ -111,13 +122,19 @@ impl Worker {
 
     fn take_messages(self: &Rc<Self>) {
         for _ in 0..BUDGET {
-            let Some(message) = self.home.inbox.pop() else { break };
+            let Some(message) = self.home.inbox.pop() else {
+                break;
+            };
             match message {
                 Message::Run(runnable) => self.queue(Job::Run(runnable)),
                 Message::Burst { service, cell } => self.queue(Job::Burst { service, cell }),
                 Message::Waiter(key) => self.wake_waiter(key),
                 Message::Spawn(make) => make(),
-                Message::Listen { id, listener, service } => self.listen(id, &listener, service),
+                Message::Listen {
+                    id,
+                    listener,
+                    service,
+                } => self.listen(id, &listener, service),
             }
         }
     }
@@ -149,7 +166,8 @@ impl Worker {
             match job {
                 Job::Run(runnable) => {
                     // A task's panic is its own: async-task hands it to the awaiting side, if there is one.
-                    let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runnable.run()));
+                    let run =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runnable.run()));
                     if let Err(panic) = run {
                         let what = crate::executor::burst::describe(panic.as_ref());
                         tracing::error!(target: "parkade", "a task panicked: {what}");
@@ -160,11 +178,19 @@ impl Worker {
                         service.resume(self, cell);
                     }
                 }
-                Job::Start { home, index, generation } => {
+                Job::Start {
+                    home,
+                    index,
+                    generation,
+                } => {
                     let shared = self.shared.clone();
                     self.start(&shared.homes[home as usize], index, generation);
                 }
-                Job::Drive { home, index, generation } => {
+                Job::Drive {
+                    home,
+                    index,
+                    generation,
+                } => {
                     let shared = self.shared.clone();
                     let home = &shared.homes[home as usize];
                     if home.slots.claimed_cold(index).rare().is_some() {
@@ -190,7 +216,11 @@ impl Worker {
         let idle = self.pending() == 0
             && self.jobs.borrow().is_empty()
             && self.home.connections.load(Ordering::Relaxed) == 0;
-        if idle || self.shared.stop_now() { Turn::Stop } else { Turn::Continue }
+        if idle || self.shared.stop_now() {
+            Turn::Stop
+        } else {
+            Turn::Continue
+        }
     }
 
     /// Closes every connection that waits for its next request.
@@ -204,7 +234,12 @@ impl Worker {
 
     /// Bursts in progress on this worker.
     pub(super) fn pending(&self) -> usize {
-        self.services.borrow().iter().flatten().map(|s| s.pending()).sum()
+        self.services
+            .borrow()
+            .iter()
+            .flatten()
+            .map(|s| s.pending())
+            .sum()
     }
 
     /// Ends everything that belongs to this worker.

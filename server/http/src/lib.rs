@@ -1,1 +1,28 @@
-//! HTTP/1.1 and 1.0 on the parkade runtime: framing, bodies, keep-alive with hard parking
+//! HTTP/1.1 and 1.0 on the parkade runtime: a handler becomes a service whose idle connections are parked.
+//!
+//! Reading order: `server` (handlers), `burst` (what happens when a connection has input), `head` and `framing` (what
+//! a request is and where it ends), `request` and `chunked` (its body), `response`, `encode` and `outgoing` (the
+//! answer). `target`, `precondition` and `range` are rules of RFC 9110 and 9112 for those who serve files.
+
+mod burst;
+pub mod chunked;
+mod date;
+mod encode;
+pub mod framing;
+pub mod head;
+mod limits;
+mod outgoing;
+pub mod precondition;
+pub mod range;
+mod request;
+mod response;
+mod server;
+pub mod status;
+pub mod target;
+
+pub use head::{Head, HeadLimits, Method};
+pub use limits::{Limits, Pace};
+pub use request::{BodyError, Request};
+pub use response::{Body, InvalidField, Prepared, Response};
+pub use server::{Exchange, Handler, Observer, Server};
+pub use status::Refusal;

@@ -1,0 +1,188 @@
+//! Server-wide directives.
+use super::Apply;
+use crate::diagnostic::Located;
+use crate::tree::Word;
+use crate::typed::{AcceptMutex, Account, Config, ReactorBackend};
+use crate::values;
+
+impl Apply<'_> {
+    /// Carries out a server-wide directive; `false` if `name` is none.
+    pub(super) fn server(
+        &mut self,
+        config: &mut Config,
+        name: &'static str,
+        args: &[Word],
+    ) -> bool {
+        let Some(word) = args.first() else {
+            return false;
+        };
+        let at = || word.at.clone();
+        match name {
+            "AcceptFilter" => {
+                let filter = args.get(1).map_or("none", |w| &*w.text).to_ascii_lowercase();
+                if !["none", "data", "httpready"].contains(&&*filter) {
+                    self.error(format!("AcceptFilter \"{filter}\" is not known; available: none, data"), word);
+                }
+                config.accept_filters.push(Located::new((word.text.to_ascii_lowercase(), filter), at()));
+            }
+            "AcceptMutex" => match word.text.to_ascii_lowercase().as_str() {
+                "default" | "none" => config.accept_mutex = Located::new(AcceptMutex::Default, at()),
+                "flock" => config.accept_mutex = Located::new(AcceptMutex::Flock, at()),
+                "fcntl" => config.accept_mutex = Located::new(AcceptMutex::Fcntl, at()),
+                "posixsem" => config.accept_mutex = Located::new(AcceptMutex::PosixSem, at()),
+                "pthread" => config.accept_mutex = Located::new(AcceptMutex::Pthread, at()),
+                "sysvsem" => config.accept_mutex = Located::new(AcceptMutex::SysvSem, at()),
+                _ => self.error(
+                    format!(
+                        "{} is an invalid mutex mechanism; Valid mutexes: Default, flock, fcntl, posixsem, pthread, \
+                         sysvsem",
+                        word.text
+                    ),
+                    word,
+                ),
+            },
+            "AsyncRequestWorkerFactor" => match word.text.parse::<f64>() {
+                Ok(factor) if factor.is_finite() && factor > 0.0 => {
+                    config.async_request_worker_factor = Some(Located::new(factor, at()));
+                }
+                _ => self.error("argument must be a positive number", word),
+            },
+            "CoreDumpDirectory" => {
+                let path = self.path(word);
+                if !self.source.exists(&path) {
+                    self.error(format!("CoreDumpDirectory {} does not exist", word.text), word);
+                } else if !self.source.is_dir(&path) {
+                    self.error(format!("CoreDumpDirectory {} is not a directory", word.text), word);
+                }
+                config.core_dump_directory = Some(path);
+            }
+            "EnableExceptionHook" => self.set_flag(&mut config.enable_exception_hook, name, word),
+            "ExtendedStatus" => drop(self.flag(name, word)),
+            "WakeCoalescing" => config.wake_coalescing = self.flag(name, word),
+            "User" => config.user = self.account(name, word),
+            "Group" => config.group = self.account(name, word),
+            "GracefulDrainTimeout" | "GracefulShutdownTimeout" => match values::time(&word.text) {
+                Some(time) if name == "GracefulDrainTimeout" => {
+                    config.graceful_drain_timeout = Some(Located::new(time, at()));
+                }
+                Some(time) => config.graceful_shutdown_timeout = Located::new(time, at()),
+                None => self.error(format!("{name} has wrong format"), word),
+            },
+            "Listen" => match values::listen(&word.text, args.get(1).map(|w| &*w.text)) {
+                Ok(new) if config.listens.iter().any(|l| l.host == new.host && l.port == new.port) => {
+                    self.error("Cannot define multiple Listeners on the same IP:port", word);
+                }
+                Ok(new) => config.listens.push(Located::new(new, at())),
+                Err(text) => self.error(text, word),
+            },
+            "ListenBacklog" => self.set_u32(&mut config.listen_backlog, name, word, 1),
+            "MaxMemFree" => self.set_u32(&mut config.max_mem_free, name, word, 0),
+            "ThreadStackSize" => {
+                if let Some(n) = self.number(name, word, 0, i64::MAX) {
+                    config.thread_stack_size = Located::new(n.unsigned_abs(), at());
+                }
+            }
+            "SendBufferSize" | "ReceiveBufferSize" => {
+                let slot =
+                    if name.starts_with('S') { &mut config.send_buffer_size } else { &mut config.receive_buffer_size };
+                match values::number(&word.text) {
+                    Some(1..512 | ..=-1) => {
+                        self.error(format!("{name} must be >= 512 bytes, or 0 for system default."), word);
+                    }
+                    _ => self.set_u32(slot, name, word, 0),
+                }
+            }
+            "LockFile" => config.lock_file = Some(self.path(word)),
+            "PidFile" => config.pid_file = Some(self.path(word)),
+            "ScoreBoardFile" => config.scoreboard_file = Some(self.path(word)),
+            "TypesConfig" => config.types_config = Some(self.path(word)),
+            "ServerRoot" => {
+                let path = Located::new(std::path::PathBuf::from(&word.text), at());
+                if !self.source.is_dir(&path) {
+                    self.error("ServerRoot must be a valid directory", word);
+                }
+                config.server_root = path;
+            }
+            "ReactorBackend" => {
+                let backend = match word.text.to_ascii_lowercase().as_str() {
+                    "auto" => ReactorBackend::Auto,
+                    "epoll" => ReactorBackend::Epoll,
+                    "io_uring" => ReactorBackend::IoUring,
+                    "kqueue" => ReactorBackend::Kqueue,
+                    _ => {
+                        self.error("ReactorBackend must be auto, epoll, io_uring or kqueue", word);
+                        return true;
+                    }
+                };
+                config.reactor_backend = Located::new(backend, at());
+            }
+            "LogFormat" => {
+                let nick = args.get(1).map_or("", |w| &*w.text).to_owned();
+                config.log_formats.retain(|(name, _)| *name != nick);
+                config.log_formats.push((nick, word.text.clone()));
+            }
+            _ => return self.limit(name, word),
+        }
+        true
+    }
+
+    fn limit(&mut self, name: &'static str, word: &Word) -> bool {
+        // Values below 1 are corrected with a warning, as Apache does, except where they make no sense at all.
+        let min = if name == "MaxRequestsPerChild" {
+            0
+        } else {
+            i64::from(i32::MIN)
+        };
+        let asked = &mut self.asked;
+        let slot = match name {
+            "StartServers" => &mut asked.start_servers,
+            "ServerLimit" => &mut asked.server_limit,
+            "ThreadLimit" => &mut asked.thread_limit,
+            "ThreadsPerChild" => &mut asked.threads_per_child,
+            "MaxClients" => &mut asked.max_clients,
+            "MinSpareThreads" => &mut asked.min_spare_threads,
+            "MaxSpareThreads" => &mut asked.max_spare_threads,
+            "MaxRequestsPerChild" => &mut asked.max_requests_per_child,
+            _ => return false,
+        };
+        let mut value = *slot;
+        if let Some(n) = self.number(name, word, min, i64::from(i32::MAX)) {
+            value = Some(n);
+            self.asked_at.push((name, word.clone()));
+        }
+        match name {
+            "StartServers" => self.asked.start_servers = value,
+            "ServerLimit" => self.asked.server_limit = value,
+            "ThreadLimit" => self.asked.thread_limit = value,
+            "ThreadsPerChild" => self.asked.threads_per_child = value,
+            "MaxClients" => self.asked.max_clients = value,
+            "MinSpareThreads" => self.asked.min_spare_threads = value,
+            "MaxSpareThreads" => self.asked.max_spare_threads = value,
+            _ => self.asked.max_requests_per_child = value,
+        }
+        true
+    }
+
+    fn account(&mut self, name: &str, word: &Word) -> Option<Located<Account>> {
+        let account = match word.text.strip_prefix('#') {
+            Some(id) => id
+                .parse()
+                .ok()
+                .filter(|id| *id != u32::MAX)
+                .map(Account::Id),
+            None => Some(Account::Name(word.text.clone())).filter(|_| !word.text.is_empty()),
+        };
+        let Some(account) = account else {
+            self.error(
+                format!("bad {} name {}", name.to_ascii_lowercase(), word.text),
+                word,
+            );
+            return None;
+        };
+        if name == "User" && (account == Account::Id(0) || account == Account::Name("root".into()))
+        {
+            self.error("User root is refused: pages are never served as root", word);
+        }
+        Some(Located::new(account, word.at.clone()))
+    }
+}

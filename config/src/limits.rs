@@ -1,0 +1,314 @@
+//! Arithmetic of processes, threads and request slots.
+//!
+//! Apache's rules and warnings where MaxClients fits into ServerLimit x ThreadsPerChild; above that MaxClients is
+//! kept and threads multiplex over more slots. With nothing set there is one child sized to the machine.
+
+/// The numbers as written; `None` if not written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is the directive of that name")]
+pub struct Asked {
+    pub start_servers: Option<i64>,
+    pub server_limit: Option<i64>,
+    pub thread_limit: Option<i64>,
+    pub threads_per_child: Option<i64>,
+    pub max_clients: Option<i64>,
+    pub min_spare_threads: Option<i64>,
+    pub max_spare_threads: Option<i64>,
+    pub max_requests_per_child: Option<i64>,
+}
+
+/// The numbers in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Children forked at start.
+    pub start_servers: u32,
+    /// Children that may be active.
+    pub children: u32,
+    /// `ServerLimit`.
+    pub server_limit: u32,
+    /// `ThreadLimit`.
+    pub thread_limit: u32,
+    /// Worker threads of a child.
+    pub threads_per_child: u32,
+    /// Request slots of a child (S).
+    pub slots_per_child: u32,
+    /// Request slots of the server: `MaxClients`.
+    pub max_clients: u32,
+    /// `MinSpareThreads`.
+    pub min_spare_threads: u32,
+    /// `MaxSpareThreads`.
+    pub max_spare_threads: u32,
+    /// `MaxRequestsPerChild`; 0 is never.
+    pub max_requests_per_child: u32,
+    /// The number of children never changes (nothing was set).
+    pub fixed: bool,
+}
+
+/// A correction: the directive concerned, whether it is only information, and the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Directive whose value was corrected.
+    pub directive: &'static str,
+    /// Information rather than a warning.
+    pub info: bool,
+    /// The sentence.
+    pub message: String,
+}
+
+const MAX_SERVER_LIMIT: i64 = 20_000;
+const MAX_THREAD_LIMIT: i64 = 100_000;
+
+struct Notes(Vec<Note>);
+
+impl Notes {
+    fn warn(&mut self, directive: &'static str, message: String) {
+        self.0.push(Note {
+            directive,
+            info: false,
+            message,
+        });
+    }
+    fn info(&mut self, directive: &'static str, message: String) {
+        self.0.push(Note {
+            directive,
+            info: true,
+            message,
+        });
+    }
+    /// Into 1..=max, saying so.
+    fn clamp(&mut self, directive: &'static str, value: i64, max: i64) -> i64 {
+        if value < 1 {
+            self.warn(
+                directive,
+                format!("{directive} of {value} not allowed, increasing to 1."),
+            );
+        } else if value > max {
+            let text = format!(
+                "{directive} of {value} exceeds compile-time limit of {max}, decreasing to {max}."
+            );
+            self.warn(directive, text);
+        }
+        value.clamp(1, max)
+    }
+}
+
+/// Resolves what was asked on a machine with `cores` cores.
+pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
+    let mut notes = Notes(Vec::new());
+    let any = asked
+        .server_limit
+        .or(asked.threads_per_child)
+        .or(asked.max_clients)
+        .or(asked.start_servers);
+    let fixed = any.is_none();
+    let thread_limit = notes.clamp(
+        "ThreadLimit",
+        asked.thread_limit.unwrap_or(64),
+        MAX_THREAD_LIMIT,
+    );
+    let (mut start, threads, slots, children, server_limit);
+    if fixed {
+        threads = (i64::from(cores) + 2).min(
+            asked
+                .thread_limit
+                .map_or(MAX_THREAD_LIMIT, |_| thread_limit),
+        );
+        slots = 64 * threads;
+        (start, children, server_limit) = (1, 1, 1);
+    } else {
+        server_limit = notes.clamp(
+            "ServerLimit",
+            asked.server_limit.unwrap_or(16),
+            MAX_SERVER_LIMIT,
+        );
+        let wanted = asked.threads_per_child.unwrap_or(25);
+        threads = wanted.clamp(1, thread_limit);
+        if wanted < 1 {
+            let text = format!("ThreadsPerChild of {wanted} not allowed, increasing to 1.");
+            notes.warn("ThreadsPerChild", text);
+        } else if wanted > thread_limit {
+            let text = format!(
+                "ThreadsPerChild of {wanted} exceeds ThreadLimit of {thread_limit} threads, decreasing to \
+                 {thread_limit}. To increase, please set \"ThreadLimit {wanted}\"."
+            );
+            notes.warn("ThreadsPerChild", text);
+        }
+        (children, slots) = workers(asked.max_clients, threads, server_limit, &mut notes);
+        start = asked.start_servers.unwrap_or(3);
+        if start < 1 {
+            notes.warn(
+                "StartServers",
+                format!("StartServers of {start} not allowed, increasing to 1."),
+            );
+            start = 1;
+        }
+        if start > children {
+            if asked.start_servers.is_some() {
+                let text = format!(
+                    "StartServers of {start} exceeds the {children} children allowed, decreasing."
+                );
+                notes.info("StartServers", text);
+            }
+            start = children;
+        }
+    }
+    let mut min_spare = asked.min_spare_threads.unwrap_or(75);
+    if min_spare < 1 {
+        let text = format!(
+            "MinSpareThreads of {min_spare} not allowed, increasing to 1 to avoid almost certain server failure. \
+             Please read the documentation."
+        );
+        notes.warn("MinSpareThreads", text);
+        min_spare = 1;
+    }
+    let mut max_spare = asked.max_spare_threads.unwrap_or(250);
+    let floor = min_spare.saturating_add(threads + 1);
+    if max_spare < floor {
+        if asked.max_spare_threads.is_some() {
+            let text = format!(
+                "MaxSpareThreads of {max_spare} is too close to MinSpareThreads, increasing to {floor}."
+            );
+            notes.info("MaxSpareThreads", text);
+        }
+        max_spare = floor;
+    }
+    let n = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+    let total = children.saturating_mul(slots);
+    let max_clients = match asked.max_clients {
+        Some(wanted) if !fixed && slots > threads => wanted,
+        None if !fixed && slots > threads => DEFAULT_MAX_CLIENTS,
+        _ => total,
+    };
+    let limits = Limits {
+        start_servers: n(start),
+        children: n(children),
+        server_limit: n(server_limit),
+        thread_limit: n(thread_limit.max(threads)),
+        threads_per_child: n(threads),
+        slots_per_child: n(slots),
+        max_clients: n(max_clients),
+        min_spare_threads: n(min_spare),
+        max_spare_threads: n(max_spare),
+        max_requests_per_child: n(asked.max_requests_per_child.unwrap_or(0)),
+        fixed,
+    };
+    (limits, notes.0)
+}
+
+const DEFAULT_MAX_CLIENTS: i64 = 400;
+
+/// Children and slots per child.
+fn workers(asked: Option<i64>, threads: i64, server_limit: i64, notes: &mut Notes) -> (i64, i64) {
+    let mut wanted = asked.unwrap_or(DEFAULT_MAX_CLIENTS);
+    if wanted < threads {
+        if asked.is_some() {
+            let text = format!(
+                "MaxRequestWorkers of {wanted} is less than ThreadsPerChild of {threads}, increasing to {threads}. \
+                 MaxRequestWorkers must be at least as large as the number of threads in a single server."
+            );
+            notes.warn("MaxClients", text);
+        }
+        wanted = threads;
+    }
+    if wanted > server_limit.saturating_mul(threads) {
+        let slots = wanted / server_limit + i64::from(wanted % server_limit != 0);
+        let text = format!(
+            "MaxRequestWorkers of {wanted} exceeds ServerLimit {server_limit} x ThreadsPerChild {threads}: each child \
+             has {slots} request slots shared by its {threads} threads."
+        );
+        notes.info("MaxClients", text);
+        return (server_limit, slots);
+    }
+    let children = wanted / threads;
+    if wanted % threads != 0 && asked.is_some() {
+        let text = format!(
+            "MaxRequestWorkers of {wanted} is not an integer multiple of ThreadsPerChild of {threads}, decreasing to \
+             nearest multiple {}, for a maximum of {children} servers.",
+            children * threads
+        );
+        notes.warn("MaxClients", text);
+    }
+    (children, threads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_set_gives_one_child_sized_to_the_machine() {
+        let (l, notes) = resolve(&Asked::default(), 4);
+        assert_eq!(
+            (
+                l.start_servers,
+                l.threads_per_child,
+                l.slots_per_child,
+                l.fixed
+            ),
+            (1, 6, 384, true)
+        );
+        assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn corrections_follow_the_specification() {
+        // (TPC, ThreadLimit, MaxClients, ServerLimit) -> (children, TPC, S, MaxClients), part of the note
+        type Case = ([Option<i64>; 4], (u32, u32, u32, u32), &'static str);
+        let cases: [Case; 8] = [
+            ([Some(25), None, None, None], (16, 25, 25, 400), ""),
+            ([Some(64), None, None, None], (6, 64, 64, 384), ""),
+            (
+                [Some(5), None, Some(17), None],
+                (3, 5, 5, 15),
+                "decreasing to nearest multiple 15",
+            ),
+            (
+                [Some(5), None, Some(3), None],
+                (1, 5, 5, 5),
+                "is less than ThreadsPerChild of 5",
+            ),
+            (
+                [Some(9), Some(8), Some(16), None],
+                (2, 8, 8, 16),
+                "exceeds ThreadLimit of 8",
+            ),
+            (
+                [Some(0), None, Some(4), None],
+                (4, 1, 1, 4),
+                "ThreadsPerChild of 0 not allowed",
+            ),
+            (
+                [None, None, Some(1000), None],
+                (16, 25, 63, 1000),
+                "63 request slots",
+            ),
+            (
+                [Some(2), None, Some(4), Some(0)],
+                (1, 2, 4, 4),
+                "ServerLimit of 0 not allowed",
+            ),
+        ];
+        for ([tpc, tl, mc, sl], expected, note) in cases {
+            let asked = Asked {
+                threads_per_child: tpc,
+                thread_limit: tl,
+                max_clients: mc,
+                server_limit: sl,
+                ..Asked::default()
+            };
+            let (l, notes) = resolve(&asked, 2);
+            let got = (
+                l.children,
+                l.threads_per_child,
+                l.slots_per_child,
+                l.max_clients,
+            );
+            assert_eq!(got, expected, "{asked:?}");
+            let found = notes.iter().any(|n| n.message.contains(note));
+            assert!(
+                found || note.is_empty() && notes.is_empty(),
+                "{asked:?}: {notes:?}"
+            );
+        }
+    }
+}

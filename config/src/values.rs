@@ -1,0 +1,142 @@
+//! Reads single arguments: numbers, times, addresses.
+use crate::typed::{Listen, RangeTimeout};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    /// The address.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub bits: u8,
+}
+
+impl Cidr {
+    /// `10`, `10.1`, `10.1.2.3`, `10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `::1`, `fe80::/10`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (head, tail) = text
+            .split_once('/')
+            .map_or((text, None), |(head, tail)| (head, Some(tail)));
+        let (address, full): (IpAddr, u8) = match head.parse() {
+            Ok(address @ IpAddr::V4(_)) => (address, 32),
+            Ok(address) => (address, 128),
+            Err(_) => {
+                let parts: Vec<&str> = head.trim_end_matches('.').split('.').collect();
+                if parts.len() > 3 || tail.is_some() {
+                    return None;
+                }
+                let mut bytes = [0u8; 4];
+                for (byte, part) in bytes.iter_mut().zip(&parts) {
+                    *byte = part.parse().ok()?;
+                }
+                return Some(Self {
+                    address: IpAddr::from(bytes),
+                    bits: parts.len() as u8 * 8,
+                });
+            }
+        };
+        let bits = match (tail, address) {
+            (None, _) => full,
+            (Some(mask), IpAddr::V4(_)) if mask.contains('.') => {
+                let mask = u32::from(mask.parse::<std::net::Ipv4Addr>().ok()?);
+                (mask.leading_ones() + mask.trailing_zeros() >= 32)
+                    .then_some(mask.leading_ones() as u8)?
+            }
+            (Some(bits), _) => bits.parse().ok().filter(|bits| *bits <= full)?,
+        };
+        Some(Self { address, bits })
+    }
+
+    /// Whether `address` lies in the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u32| {
+            let shift = width - u32::from(self.bits).min(width);
+            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
+        };
+        match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(b).into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), b.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// A whole number, strictly decimal.
+pub(crate) fn number(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// A time: digits with `ms`, `s`, `min`, `h` or nothing (seconds).
+pub(crate) fn time(text: &str) -> Option<Duration> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let n: u32 = digits.parse().ok()?;
+    let n = u64::from(n);
+    match unit.to_ascii_lowercase().as_str() {
+        "" | "s" => Some(Duration::from_secs(n)),
+        "ms" => Some(Duration::from_millis(n)),
+        "min" | "mi" => Some(Duration::from_secs(n * 60)),
+        "h" => Some(Duration::from_secs(n * 3600)),
+        _ => None,
+    }
+}
+
+/// The address of `Listen`.
+pub(crate) fn listen(text: &str, protocol: Option<&str>) -> Result<Listen, String> {
+    let (host, port) = match text.rsplit_once(':') {
+        None if text.bytes().all(|b| b.is_ascii_digit()) => (None, text),
+        Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (Some(host), port),
+        _ => return Err("Port must be specified".to_owned()),
+    };
+    let port: u16 = port
+        .parse()
+        .ok()
+        .filter(|p| *p > 0)
+        .ok_or("Invalid address or port")?;
+    let host = host
+        .filter(|host| *host != "*")
+        .map(|host| host.trim_matches(['[', ']']).to_owned());
+    if host.as_deref() == Some("") {
+        return Err("Invalid address or port".to_owned());
+    }
+    let default = if port == 443 { "https" } else { "http" };
+    Ok(Listen {
+        host,
+        port,
+        protocol: protocol.unwrap_or(default).to_ascii_lowercase(),
+    })
+}
+
+/// `t[-max][,MinRate=r]`.
+pub(crate) fn range_timeout(text: &str) -> Option<RangeTimeout> {
+    let mut parts = text.split(',');
+    let times = parts.next()?;
+    let (initial, max) = times
+        .split_once('-')
+        .map_or((times, None), |(a, b)| (a, Some(b)));
+    let seconds = |text: &str| {
+        text.parse::<u32>()
+            .ok()
+            .map(|n| Duration::from_secs(n.into()))
+    };
+    let mut out = RangeTimeout {
+        initial: seconds(initial)?,
+        max: None,
+        min_rate: None,
+    };
+    if let Some(max) = max {
+        out.max = Some(seconds(max).filter(|max| *max >= out.initial)?);
+    }
+    if let Some(rate) = parts.next() {
+        let (key, value) = rate.split_once('=')?;
+        key.eq_ignore_ascii_case("MinRate").then_some(())?;
+        out.min_rate = Some(value.parse().ok().filter(|rate| *rate > 0)?);
+    } else if out.max.is_some() {
+        out.min_rate = Some(500);
+    }
+    parts.next().is_none().then_some(out)
+}

@@ -1,0 +1,269 @@
+//! What a user sees: whole configurations from memory, and the messages they give.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test helper fails its test by panicking"
+)]
+use parkade_config::{Config, Diagnostic, LoadOptions, MemorySource, Require, load};
+use std::time::Duration;
+
+fn source(text: &str) -> MemorySource {
+    MemorySource::new()
+        .with("/srv/www/index.html", "")
+        .with("/etc/p/p.conf", text)
+}
+
+fn read(source: &MemorySource) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let env = |name: &str| (name == "HOME_PORT").then(|| "8081".to_owned());
+    let options = LoadOptions {
+        server_root: "/etc/p".into(),
+        file: Some("p.conf".into()),
+        cores: 2,
+        env: &env,
+        ..LoadOptions::default()
+    };
+    load(options, source)
+}
+
+fn config(text: &str) -> Config {
+    read(&source(text))
+        .map_err(|e| e.iter().map(Diagnostic::render).collect::<String>())
+        .unwrap()
+        .0
+}
+
+#[test]
+fn each_mistake_has_its_message_line_and_column() {
+    let cases = [
+        (
+            "ThredsPerChild 4",
+            "Invalid command 'ThredsPerChild', perhaps misspelled",
+            1,
+        ),
+        (
+            "ThreadStackSize abc",
+            "ThreadStackSize: \"abc\" is not a number",
+            17,
+        ),
+        ("ListenBacklog 0", "ListenBacklog must be > 0", 15),
+        (
+            "SendBufferSize 100",
+            "SendBufferSize must be >= 512 bytes, or 0 for system default.",
+            16,
+        ),
+        ("MaxMemFree -1", "Invalid MaxMemFree value: -1", 12),
+        ("AcceptMutex foo", "foo is an invalid mutex mechanism", 13),
+        ("KeepAlive maybe", "KeepAlive must be On or Off", 11),
+        (
+            "KeepAliveTimeout -3",
+            "KeepAliveTimeout has wrong format",
+            18,
+        ),
+        ("MaxClients 1 2", "MaxClients takes one argument, ", 14),
+        ("Listen 99999", "Invalid address or port", 8),
+        ("Listen foo", "Port must be specified", 8),
+        (
+            "Listen 8080",
+            "Cannot define multiple Listeners on the same IP:port",
+            8,
+        ),
+        ("Require all granted", "Require not allowed here", 1),
+        (
+            "<VirtualHost *>\nMaxClients 1\n</VirtualHost>",
+            "MaxClients cannot occur within <VirtualHost> section",
+            1,
+        ),
+        (
+            "<Directory /a>\n</Location>",
+            "Expected </Directory> but saw </Location>",
+            1,
+        ),
+        (
+            "</Directory>",
+            "</Directory> without matching <Directory> section",
+            1,
+        ),
+        (
+            "<Directory>\n</Directory>",
+            "<Directory> directive requires additional arguments",
+            1,
+        ),
+        ("<VirtualHost *>", "<VirtualHost> was not closed.", 1),
+        ("ServerName \"a", "Missing closing quote", 12),
+        (
+            "DocumentRoot /x",
+            "DocumentRoot '/x' is not a directory, or is not readable",
+            14,
+        ),
+        (
+            "Include none.conf",
+            "Could not open configuration file /etc/p/none.conf: No such file or directory",
+            9,
+        ),
+        (
+            "Include x/*.conf",
+            "Include: No matches for the wildcard",
+            9,
+        ),
+        ("Include p.conf", "includes itself", 9),
+        ("Define a:b", "Variable name must not contain ':'", 8),
+        (
+            "LoadModule php_module x.so",
+            "Module php_module is not built in",
+            12,
+        ),
+        ("User root", "User root is refused", 6),
+        (
+            "<Location /d>\nSetHandler parkade-diagnostics\n</Location>",
+            "needs Require ip or Require local",
+            12,
+        ),
+        (
+            "<Directory /a>\nOptions +Indexes None\n</Directory>",
+            "Either all Options must start with + or -",
+            18,
+        ),
+    ];
+    for (text, message, column) in cases {
+        let errors = read(&source(&format!("Listen 8080\n{text}\n"))).expect_err(text);
+        let found = errors.iter().find(|e| e.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{text}: {errors:?}"));
+        assert_eq!(found.column(), Some(column), "{text}");
+        assert!(found.line() >= Some(2), "{text}");
+        assert!(!found.render().is_empty());
+    }
+}
+
+#[test]
+fn a_misspelled_name_brings_a_suggestion_and_a_caret() {
+    let errors = read(&source("Listen 80\nThredsPerChild 4")).unwrap_err();
+    assert_eq!(
+        errors[0].help.as_deref(),
+        Some("did you mean ThreadsPerChild?")
+    );
+    assert!(
+        errors[0]
+            .one_line()
+            .starts_with("Syntax error on line 2 of /etc/p/p.conf: Invalid command")
+    );
+    if cfg!(feature = "pretty") {
+        assert!(
+            errors[0].render().contains("^^^^^^^^^^^^^^"),
+            "{}",
+            errors[0].render()
+        );
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    assert_eq!(
+        read(&source("Listen x\nKeepAlive 7\nFoo 1"))
+            .unwrap_err()
+            .len(),
+        4,
+        "and no Listen"
+    );
+}
+
+#[test]
+fn a_file_without_listen_is_refused() {
+    let errors = read(&source("")).unwrap_err();
+    assert_eq!(
+        errors[0].message,
+        "no listening sockets available, shutting down"
+    );
+}
+
+#[test]
+fn a_file_without_user_is_refused_to_root() {
+    let options = LoadOptions {
+        file: Some("/etc/p/p.conf".into()),
+        is_root: true,
+        ..LoadOptions::default()
+    };
+    let errors = load(options, &source("Listen 80")).unwrap_err();
+    assert!(errors[0].message.contains("names no User"));
+}
+
+#[test]
+fn grammar_continues_quotes_expands_and_chooses() {
+    let c = config(concat!(
+        "# comment \\\nKeepAlive Off\nListen [::1]:${HOME_PORT}\nDefine HOST a.example\nserverNAME \\\n ${HOST}:80\n",
+        "<IfDefine !NOPE>\nTimeout 7\n</IfDefine>\n<IfModule mod_ssl.c>\nBogus\n</IfModule>\n",
+        "<IfModule mod_mime.c>\nKeepAliveTimeout 500ms\n</IfModule>\nLogFormat \"%h \\\"%r\\\"\" n\nCustomLog log n\n",
+    ));
+    assert!(*c.main.keep_alive, "the comment swallowed the line");
+    assert_eq!(
+        (c.listens[0].host.as_deref(), c.listens[0].port),
+        (Some("::1"), 8081)
+    );
+    assert_eq!(c.main.server_name.as_ref().unwrap().value, "a.example:80");
+    assert_eq!(*c.main.timeout, Duration::from_secs(7));
+    assert_eq!(*c.main.keep_alive_timeout, Duration::from_millis(500));
+    assert_eq!(c.main.custom_logs[0].format, "%h \"%r\"");
+}
+
+#[test]
+fn include_reads_a_wildcard_in_order() {
+    let s = source("Include conf.d/*.conf\nIncludeOptional none/*.conf");
+    let s = s
+        .with("/etc/p/conf.d/b.conf", "Listen 2")
+        .with("/etc/p/conf.d/a.conf", "Listen 1");
+    let (c, _) = read(&s).unwrap();
+    assert_eq!(c.listens.iter().map(|l| l.port).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(
+        c.listens[0].at.as_ref().unwrap().to_string(),
+        "/etc/p/conf.d/a.conf:1:8"
+    );
+}
+
+#[test]
+fn virtual_hosts_inherit_what_comes_later_in_the_main_server() {
+    let c = config(
+        "Listen 80\n<VirtualHost *:80>\nServerName v\n</VirtualHost>\nTimeout 9\nDocumentRoot /srv/www",
+    );
+    assert_eq!(*c.virtual_hosts[0].settings.timeout, Duration::from_secs(9));
+}
+
+#[test]
+fn require_lines_of_a_section_let_in_whom_any_of_them_lets_in() {
+    let c = config("Listen 80\n<Location /d>\nRequire ip 10.0.0.0/8\nRequire local\n</Location>");
+    let require: &Require = c.main.sections[0].settings.require.as_ref().unwrap();
+    for (ip, expected) in [
+        ("10.1.2.3", true),
+        ("127.0.0.1", true),
+        ("::ffff:10.0.0.1", true),
+        ("11.0.0.1", false),
+    ] {
+        assert_eq!(require.permits(ip.parse().unwrap(), None), expected, "{ip}");
+    }
+}
+
+#[test]
+fn what_comes_later_says_so() {
+    let (_, found) = read(&source("Listen 80\nMaxClients 17\nThreadsPerChild 5")).unwrap();
+    assert!(
+        found.iter().any(
+            |d| d.message == "MaxClients takes effect in a later version" && d.line() == Some(2)
+        )
+    );
+    assert!(
+        found
+            .iter()
+            .any(|d| d.message.contains("nearest multiple 15"))
+    );
+}
+
+#[test]
+fn builtin_configuration_listens_on_loopback_and_names_no_file() {
+    let c = Config::builtin(2);
+    assert_eq!(
+        (c.listens[0].host.as_deref(), c.listens[0].port),
+        (Some("127.0.0.1"), 8080)
+    );
+    assert!(c.pid_file.is_none() && c.types_config.is_none());
+    assert_eq!(
+        (c.limits.threads_per_child, c.limits.slots_per_child),
+        (4, 256)
+    );
+}

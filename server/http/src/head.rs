@@ -1,0 +1,395 @@
+//! The request head: split by httparse, then held to the rules it does not know.
+//!
+//! Bytes are copied once into a recycled [`Head`]; fields are offsets into them. Nothing is allocated when warm.
+
+use crate::status::Refusal;
+use crate::target;
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+
+/// What a head may weigh.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of the request line; more is 414.
+    pub line: usize,
+    /// Bytes of one field line; more is 431.
+    pub field: usize,
+    /// Number of fields, at most 256; more is 431.
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            line: 8190,
+            field: 8190,
+            fields: 100,
+        }
+    }
+}
+
+/// Most fields that can be asked for.
+const FIELDS: usize = 256;
+/// Empty lines before a request that are forgiven (RFC 9112 section 2.2).
+const EMPTY_LINES: usize = 4;
+
+/// The methods that have a meaning here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the names are RFC 9110's and RFC 5789's")]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
+    /// Any other token.
+    Other,
+}
+
+impl Method {
+    fn of(name: &str) -> Self {
+        match name {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "DELETE" => Self::Delete,
+            "CONNECT" => Self::Connect,
+            "OPTIONS" => Self::Options,
+            "TRACE" => Self::Trace,
+            "PATCH" => Self::Patch,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u16,
+    len: u16,
+}
+
+/// A parsed request head.
+#[derive(Debug)]
+pub struct Head {
+    bytes: Vec<u8>,
+    method: Method,
+    method_name: Span,
+    target: Span,
+    /// The path and query, without scheme and authority.
+    path: Span,
+    host: Option<Span>,
+    minor: u8,
+    fields: Vec<(Span, Span)>,
+}
+
+impl Head {
+    fn get(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        self.bytes
+            .get(start..start + span.len as usize)
+            .unwrap_or_default()
+    }
+
+    fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(self.get(span)).unwrap_or_default()
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The method as it was sent.
+    #[must_use]
+    pub fn method_name(&self) -> &str {
+        self.text(self.method_name)
+    }
+
+    /// The request target as it was sent.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        self.get(self.target)
+    }
+
+    /// Path and query, still percent-encoded; `*` for the asterisk form.
+    #[must_use]
+    pub fn path_and_query(&self) -> &[u8] {
+        self.get(self.path)
+    }
+
+    /// The path, still percent-encoded.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        let all = self.path_and_query();
+        memchr::memchr(b'?', all).map_or(all, |i| &all[..i])
+    }
+
+    /// What follows the `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&[u8]> {
+        let all = self.path_and_query();
+        memchr::memchr(b'?', all).map(|i| &all[i + 1..])
+    }
+
+    /// 0 or 1.
+    #[must_use]
+    pub fn minor_version(&self) -> u8 {
+        self.minor
+    }
+
+    /// The authority the request is for: of the target, else of Host.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.map(|h| self.text(h))
+    }
+
+    /// The request line without its line end, for logs.
+    #[must_use]
+    pub fn request_line(&self) -> &[u8] {
+        let end = memchr::memchr(b'\r', &self.bytes).unwrap_or(self.bytes.len());
+        &self.bytes[..end]
+    }
+
+    /// The fields in the order they came.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields
+            .iter()
+            .map(|(n, v)| (self.text(*n), self.get(*v)))
+    }
+
+    /// The values of a field, each line by itself.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
+    }
+
+    /// The first value of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
+    }
+}
+
+/// What the bytes are.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A head and how many bytes it took.
+    Complete(Rc<Head>, usize),
+    /// The beginning of one.
+    Partial,
+    /// Not one.
+    Refused(Refusal),
+}
+
+thread_local! {
+    static POOL: RefCell<Vec<Rc<Head>>> = const { RefCell::new(Vec::new()) };
+}
+const POOLED: usize = 32;
+
+/// Gives a head back for the next request, if nobody else holds it.
+pub(crate) fn recycle(head: Rc<Head>) {
+    if Rc::strong_count(&head) == 1 {
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < POOLED {
+                pool.push(head);
+            }
+        });
+    }
+}
+
+fn blank() -> Rc<Head> {
+    POOL.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
+        let none = Span { start: 0, len: 0 };
+        Rc::new(Head {
+            bytes: Vec::with_capacity(1024),
+            method: Method::Other,
+            method_name: none,
+            target: none,
+            path: none,
+            host: None,
+            minor: 1,
+            fields: Vec::with_capacity(32),
+        })
+    })
+}
+
+/// Where the head ends: behind the first empty line, however that line ends.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    while let Some(i) = memchr::memchr(b'\n', &bytes[from..]) {
+        let next = from + i + 1;
+        match bytes.get(next) {
+            Some(b'\n') => return Some(next + 1),
+            Some(b'\r') if bytes.get(next + 1) == Some(&b'\n') => return Some(next + 2),
+            _ => from = next,
+        }
+    }
+    None
+}
+
+/// Looks for a request head at the beginning of `input`.
+#[must_use]
+pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {
+    let mut skipped = 0;
+    while skipped < 2 * EMPTY_LINES && input[skipped..].starts_with(b"\r\n") {
+        skipped += 2;
+    }
+    let bytes = &input[skipped..];
+    match parse_at(bytes, limits) {
+        Ok(Some((head, used))) => Parsed::Complete(head, skipped + used),
+        Ok(None) => Parsed::Partial,
+        Err(refusal) => Parsed::Refused(refusal),
+    }
+}
+
+fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
+    let Some(end) = end_of_head(bytes) else {
+        return unfinished(bytes, limits).map(|()| None);
+    };
+    let raw = &bytes[..end];
+    if memchr::memchr_iter(b'\n', raw).any(|i| i == 0 || raw[i - 1] != b'\r') {
+        return Err(Refusal::BadRequest("a line ends in a bare LF"));
+    }
+    let line = memchr::memchr(b'\r', raw).unwrap_or(end);
+    if line > limits.line {
+        return Err(Refusal::UriTooLong);
+    }
+    if end > usize::from(u16::MAX) {
+        return Err(Refusal::FieldsTooLarge);
+    }
+    let mut headers = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(raw, &mut headers) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(Refusal::BadRequest("the head ends early")),
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::FieldsTooLarge),
+        Err(httparse::Error::Version) => return other_version(bytes, line, limits),
+        Err(_) => return Err(Refusal::BadRequest("malformed head")),
+    }
+    if request.headers.len() > limits.fields.min(FIELDS) {
+        return Err(Refusal::FieldsTooLarge);
+    }
+    let mut rc = blank();
+    let Some(head) = Rc::get_mut(&mut rc) else {
+        return Err(Refusal::BadRequest(""));
+    };
+    let origin = raw.as_ptr() as usize;
+    let span = |s: &[u8]| Span {
+        start: (s.as_ptr() as usize - origin) as u16,
+        len: s.len() as u16,
+    };
+    let (method, target) = (
+        request.method.unwrap_or_default(),
+        request.path.unwrap_or_default(),
+    );
+    head.bytes.clear();
+    head.bytes.extend_from_slice(raw);
+    head.fields.clear();
+    head.method = Method::of(method);
+    head.method_name = span(method.as_bytes());
+    head.target = span(target.as_bytes());
+    head.minor = request.version.unwrap_or(1);
+    let mut host = None;
+    for field in request.headers.iter() {
+        let (name, value) = (field.name, trim(field.value));
+        if name.len() + field.value.len() + 2 > limits.field {
+            return Err(Refusal::FieldsTooLarge);
+        }
+        if name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
+            return Err(Refusal::BadRequest("two Host fields"));
+        }
+        let value = if value.is_empty() {
+            Span { start: 0, len: 0 }
+        } else {
+            span(value)
+        };
+        head.fields.push((span(name.as_bytes()), value));
+    }
+    if let Some(value) = host {
+        target::check_authority(value, true)?;
+    } else if head.minor > 0 {
+        return Err(Refusal::BadRequest("no Host field"));
+    }
+    let form = target::split(head.method, target.as_bytes())?;
+    head.path = match form.path {
+        [] => head.target,
+        path => span(path),
+    };
+    if form.path.is_empty() && head.method != Method::Connect {
+        return Err(Refusal::BadRequest("no path in the target"));
+    }
+    head.host = form.authority.or(host).map(span);
+    Ok(Some((rc, end)))
+}
+
+/// The parts of a head that is not finished may already be too much, or wrong.
+fn unfinished(bytes: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
+    let mut lines = memchr::memchr_iter(b'\n', bytes);
+    match lines.next() {
+        None if bytes.len() > limits.line + 2 => return Err(Refusal::UriTooLong),
+        Some(end) if end > limits.line + 2 => return Err(Refusal::UriTooLong),
+        Some(end) => {
+            let last = lines.last().unwrap_or(end);
+            if bytes.len() - last > limits.field + 2 {
+                return Err(Refusal::FieldsTooLarge);
+            }
+        }
+        None => {}
+    }
+    let mut headers = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(_) | Err(httparse::Error::Version) => Ok(()),
+        Err(httparse::Error::TooManyHeaders) => Err(Refusal::FieldsTooLarge),
+        Err(_) => Err(Refusal::BadRequest("malformed head")),
+    }
+}
+
+/// A version that httparse does not know: a later 1.x is served as 1.1 (RFC 9110 section 2.5), others are refused.
+fn other_version(
+    bytes: &[u8],
+    line: usize,
+    limits: &HeadLimits,
+) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
+    let version = bytes[..line]
+        .rsplit(|b| *b == b' ')
+        .next()
+        .unwrap_or_default();
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {
+            let mut as_known = bytes.to_vec();
+            as_known[line - 1] = b'1';
+            parse_at(&as_known, limits)
+        }
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Err(Refusal::VersionNotSupported)
+        }
+        _ => Err(Refusal::BadRequest("malformed version")),
+    }
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value
+        .iter()
+        .position(|b| !is_space(b))
+        .unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|b| !is_space(b))
+        .map_or(start, |i| i + 1);
+    &value[start..end]
+}

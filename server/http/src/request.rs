@@ -1,0 +1,270 @@
+//! What a handler gets: a head, and a body that is read only as far as the handler asks.
+
+use crate::chunked::{Decoder, Step};
+use crate::framing::Length;
+use crate::head::Head;
+use crate::limits::Pace;
+use crate::status::Refusal;
+use bytes::Bytes;
+use parkade::{Buffer, Conn, Deadline};
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// A request in progress. Derefs to its [`Head`].
+#[derive(Debug)]
+pub struct Request {
+    head: Rc<Head>,
+    peer: IpAddr,
+    body: Option<Rc<RefCell<Incoming>>>,
+}
+
+impl Request {
+    pub(crate) fn new(head: Rc<Head>, peer: IpAddr, body: Option<Rc<RefCell<Incoming>>>) -> Self {
+        Self { head, peer, body }
+    }
+
+    /// The client's address.
+    #[must_use]
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether there is a body (perhaps an empty one).
+    #[must_use]
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// The next piece of the body; `None` at its end. The first call answers `Expect: 100-continue`.
+    ///
+    /// # Errors
+    /// [`BodyError`]; the connection is answered with its status and closed, whatever the handler says then.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let Some(body) = &self.body else {
+            return Ok(None);
+        };
+        poll_fn(|cx| body.borrow_mut().poll_chunk(cx)).await
+    }
+
+    /// The whole body, if it has at most `most` bytes.
+    ///
+    /// # Errors
+    /// As [`Request::chunk`]; `TooLarge` beyond `most`.
+    pub async fn collect(&mut self, most: usize) -> Result<Bytes, BodyError> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if all.len() + chunk.len() > most {
+                if let Some(body) = &self.body {
+                    body.borrow_mut().failed = Some(Refusal::BodyTooLarge);
+                }
+                return Err(BodyError::TooLarge);
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.into())
+    }
+}
+
+impl Deref for Request {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.head
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyError {
+    /// More than the limit allows.
+    TooLarge,
+    /// Not a body by the rules.
+    Malformed,
+    /// It came too slowly.
+    TimedOut,
+    /// The connection ended, or the request is over.
+    Closed,
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the body is larger than allowed",
+            Self::Malformed => "the body is malformed",
+            Self::TimedOut => "the body did not come in time",
+            Self::Closed => "the connection ended before the body",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+/// The body of the request in progress, with the connection it comes from. The burst lends the connection for as
+/// long as the handler runs and takes it back afterwards.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) conn: Option<Conn>,
+    pub(crate) input: Buffer,
+    left: Left,
+    taken: u64,
+    most: u64,
+    pace: Pace,
+    began: Deadline,
+    /// `100 Continue` is still to be said.
+    pub(crate) expects: bool,
+    pub(crate) failed: Option<Refusal>,
+}
+
+#[derive(Debug)]
+enum Left {
+    Known(u64),
+    Chunked(Decoder),
+    Done,
+}
+
+impl Incoming {
+    pub(crate) fn new(
+        conn: Conn,
+        input: Buffer,
+        length: Length,
+        most: u64,
+        pace: Pace,
+        expects: bool,
+    ) -> Self {
+        let left = match length {
+            Length::None => Left::Done,
+            Length::Known(n) => Left::Known(n),
+            Length::Chunked => Left::Chunked(Decoder::default()),
+        };
+        let began = conn.now();
+        Self {
+            conn: Some(conn),
+            input,
+            left,
+            taken: 0,
+            most,
+            pace,
+            began,
+            expects,
+            failed: None,
+        }
+    }
+
+    /// Whether the body has been read to its end.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.left, Left::Done)
+    }
+
+    /// Whether what is left is at most `most` bytes, or unknown.
+    pub(crate) fn left_at_most(&self, most: u64) -> bool {
+        match self.left {
+            Left::Known(n) => n <= most,
+            Left::Chunked(_) | Left::Done => true,
+        }
+    }
+
+    fn fail(
+        &mut self,
+        refusal: Refusal,
+        error: BodyError,
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
+        self.failed = Some(refusal);
+        Poll::Ready(Err(error))
+    }
+
+    /// What of the input is body, if there is any.
+    fn take(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let filled = self.input.filled();
+        match &mut self.left {
+            Left::Done => Ok(None),
+            Left::Known(left) => {
+                let n = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(filled.len());
+                let piece = Bytes::copy_from_slice(&filled[..n]);
+                *left -= n as u64;
+                if *left == 0 {
+                    self.left = Left::Done;
+                }
+                self.input.consume(n);
+                Ok(Some(piece))
+            }
+            Left::Chunked(decoder) => match decoder.step(filled)? {
+                Step::Data { skip, len } => {
+                    let piece = Bytes::copy_from_slice(&filled[skip..skip + len]);
+                    self.input.consume(skip + len);
+                    Ok(Some(piece))
+                }
+                Step::More(n) => {
+                    self.input.consume(n);
+                    Ok(Some(Bytes::new()))
+                }
+                Step::End(n) => {
+                    self.left = Left::Done;
+                    self.input.consume(n);
+                    Ok(None)
+                }
+            },
+        }
+    }
+
+    pub(crate) fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
+        loop {
+            if self.failed.is_some() {
+                return Poll::Ready(Err(BodyError::Closed));
+            }
+            if self.is_done() {
+                return Poll::Ready(Ok(None));
+            }
+            match self.take() {
+                Err(refusal) => return self.fail(refusal, BodyError::Malformed),
+                Ok(None) => return Poll::Ready(Ok(None)),
+                Ok(Some(piece)) if !piece.is_empty() => {
+                    self.taken += piece.len() as u64;
+                    if self.taken > self.most {
+                        return self.fail(Refusal::BodyTooLarge, BodyError::TooLarge);
+                    }
+                    return Poll::Ready(Ok(Some(piece)));
+                }
+                Ok(Some(_)) => {}
+            }
+            let Some(conn) = &mut self.conn else {
+                return Poll::Ready(Err(BodyError::Closed));
+            };
+            if std::mem::take(&mut self.expects) {
+                // 25 bytes fit any socket that has just been idle; if they do not, the client's own timer helps it.
+                let _ = conn.try_send(b"HTTP/1.1 100 Continue\r\n\r\n");
+            }
+            conn.set_io_deadline(self.pace.deadline(self.began, self.taken));
+            self.input.compact();
+            match conn.poll_recv(cx, &mut self.input) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    return self.fail(
+                        Refusal::BadRequest("the body ends early"),
+                        BodyError::Closed,
+                    );
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(e)) if e.kind() == ErrorKind::TimedOut => {
+                    return self.fail(Refusal::Timeout, BodyError::TimedOut);
+                }
+                Poll::Ready(Err(_)) => {
+                    return self.fail(
+                        Refusal::BadRequest("the connection failed"),
+                        BodyError::Closed,
+                    );
+                }
+            }
+        }
+    }
+}

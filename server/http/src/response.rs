@@ -1,0 +1,252 @@
+//! Responses: a status, fields, and a body that may be bytes, a part of a file, or a stream.
+
+use crate::status::reason;
+use bytes::Bytes;
+use futures_core::Stream;
+use parkade::FileRange;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What follows the head of a response.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// Bytes of the program.
+    Static(&'static [u8]),
+    /// Shared bytes.
+    Bytes(Bytes),
+    /// A part of a file; sent without passing through this process.
+    File(FileRange),
+    /// Pieces whose total length is not known.
+    Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>),
+}
+
+impl Body {
+    /// Its length in bytes, if known.
+    #[must_use]
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            Self::Empty => Some(0),
+            Self::Static(b) => Some(b.len() as u64),
+            Self::Bytes(b) => Some(b.len() as u64),
+            Self::File(range) => Some(range.len),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Whether it is known to have no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.len() {
+            Some(n) => write!(f, "Body({n} bytes)"),
+            None => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+/// Fields and body of a response that is given again and again; cloning the `Arc` is all it costs.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) fields: Vec<u8>,
+    pub(crate) body: Bytes,
+}
+
+impl Prepared {
+    /// Keeps the fields and the body of `response`; a body that is not in memory is left out.
+    #[must_use]
+    pub fn new(response: Response) -> Self {
+        let mut fields = response.fields;
+        if let Some(kind) = response.content_type {
+            push_field(&mut fields, "Content-Type", kind.as_bytes());
+        }
+        let body = match response.body {
+            Body::Static(b) => Bytes::from_static(b),
+            Body::Bytes(b) => b,
+            _ => Bytes::new(),
+        };
+        Self { fields, body }
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+/// A field that cannot be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InvalidField;
+
+impl fmt::Display for InvalidField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name must be a token and a value free of control characters")
+    }
+}
+
+impl std::error::Error for InvalidField {}
+
+/// An answer to a request.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<u8>,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) prepared: Option<Arc<Prepared>>,
+    pub(crate) body: Body,
+    pub(crate) close: bool,
+}
+
+impl Response {
+    /// A response without a body. A status outside 200..=599 counts as 500.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        let status = if (200..=599).contains(&status) {
+            status
+        } else {
+            500
+        };
+        Self {
+            status,
+            fields: Vec::new(),
+            content_type: None,
+            prepared: None,
+            body: Body::Empty,
+            close: false,
+        }
+    }
+
+    /// 200 with a text.
+    #[must_use]
+    pub fn text(text: &'static str) -> Self {
+        Self::new(200)
+            .with_type("text/plain; charset=utf-8")
+            .with_body(Body::Static(text.as_bytes()))
+    }
+
+    /// 200 with a page.
+    #[must_use]
+    pub fn html(page: impl Into<Bytes>) -> Self {
+        Self::new(200)
+            .with_type("text/html; charset=utf-8")
+            .with_body(Body::Bytes(page.into()))
+    }
+
+    /// 404 with the plain page of that status.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::error(404)
+    }
+
+    /// A status with a short page that says it.
+    #[must_use]
+    pub fn error(status: u16) -> Self {
+        let response = Self::new(status);
+        let (status, reason) = (response.status, reason(response.status));
+        let page = format!(
+            "<!DOCTYPE html>\n<html><head><title>{status} {reason}</title></head>\n<body><h1>{reason}</h1></body></html>\n"
+        );
+        response
+            .with_type("text/html; charset=utf-8")
+            .with_body(Body::Bytes(page.into()))
+    }
+
+    /// 200 as prepared.
+    #[must_use]
+    pub fn prepared(prepared: Arc<Prepared>) -> Self {
+        let mut response = Self::new(200);
+        response.prepared = Some(prepared);
+        response
+    }
+
+    /// The same with this Content-Type.
+    #[must_use]
+    pub fn with_type(mut self, content_type: &'static str) -> Self {
+        self.content_type = Some(content_type);
+        self
+    }
+
+    /// The same with this body.
+    #[must_use]
+    pub fn with_body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The same, and the connection is closed behind it.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Adds a field. Framing fields (Content-Length, Transfer-Encoding, Connection, Date) are the server's and are
+    /// refused.
+    ///
+    /// # Errors
+    /// [`InvalidField`] for what would break the head.
+    pub fn add_field(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidField> {
+        const OWN: [&str; 5] = [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "date",
+            "keep-alive",
+        ];
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let valid = !name.is_empty()
+            && name.bytes().all(token)
+            && value
+                .iter()
+                .all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f))
+            && !OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
+        if !valid {
+            return Err(InvalidField);
+        }
+        push_field(&mut self.fields, name, value);
+        Ok(())
+    }
+
+    /// The same with a field; one that cannot be sent is left out.
+    #[must_use]
+    pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let _ = self.add_field(name, value.as_ref());
+        self
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// The length of the body, wherever it is.
+    #[must_use]
+    pub fn body_len(&self) -> Option<u64> {
+        match &self.prepared {
+            Some(prepared) => Some(prepared.body.len() as u64),
+            None => self.body.len(),
+        }
+    }
+}
+
+fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,185 @@
+//! A handler as a service of the runtime.
+
+use crate::burst::{self, Local};
+use crate::head::Head;
+use crate::limits::Limits;
+use crate::request::Request;
+use crate::response::Response;
+use crate::status::Refusal;
+use bytes::Bytes;
+use parkade::{Carry, Conn, Next, Service};
+use std::future::Future;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Answers requests. Async functions and closures from [`Request`] to [`Response`] are handlers.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. The future stays on its worker and need not be `Send`.
+    fn call(&self, request: Request) -> impl Future<Output = Response> + 'static;
+}
+
+impl<F, Fut> Handler for F
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Response> + 'static,
+{
+    fn call(&self, request: Request) -> impl Future<Output = Response> + 'static {
+        self(request)
+    }
+}
+
+/// One answered (or refused) request, as a log wants to see it.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// `None` when the head could not be read.
+    pub head: Option<&'a Head>,
+    /// The client.
+    pub peer: IpAddr,
+    /// The status that was sent.
+    pub status: u16,
+    /// Bytes of the response's body; 0 if it has none or is a stream.
+    pub body: u64,
+    /// The connection goes on.
+    pub keep_alive: bool,
+    /// How many requests this connection has had, this one included.
+    pub requests: u32,
+    /// Seconds since the epoch.
+    pub seconds: u64,
+    /// Why the request was refused before it reached the handler.
+    pub refusal: Option<Refusal>,
+}
+
+/// Sees every exchange on one worker; it must not block.
+pub trait Observer: 'static {
+    /// An answer is on its way.
+    fn exchange(&self, exchange: &Exchange<'_>);
+}
+
+type MakeObserver = Box<dyn Fn() -> Box<dyn Observer> + Send + Sync>;
+
+/// An HTTP server around a handler.
+///
+/// ```no_run
+/// use parkade_http::{Request, Response, Server};
+///
+/// async fn hello(request: Request) -> Response {
+///     match request.path() {
+///         b"/" => Response::text("hello\n"),
+///         _ => Response::not_found(),
+///     }
+/// }
+///
+/// fn main() -> parkade::Result<()> {
+///     parkade::Runtime::builder().build()?.serve("127.0.0.1:8080".parse().unwrap(), Server::new(hello).service())
+/// }
+/// ```
+pub struct Server<H> {
+    handler: H,
+    limits: Limits,
+    name: String,
+    observer: Option<MakeObserver>,
+    any_method: bool,
+}
+
+impl<H: Handler> Server<H> {
+    /// With default [`Limits`].
+    pub fn new(handler: H) -> Self {
+        Self {
+            handler,
+            limits: Limits::default(),
+            name: String::new(),
+            observer: None,
+            any_method: false,
+        }
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The `Server` field; none by default. What cannot stand in a field is left out.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name
+            .chars()
+            .filter(|c| c.is_ascii_graphic() || *c == ' ')
+            .collect();
+        self
+    }
+
+    /// Called once per worker for an observer of its exchanges.
+    #[must_use]
+    pub fn observe(mut self, make: impl Fn() -> Box<dyn Observer> + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(make));
+        self
+    }
+
+    /// Lets methods that are not known here reach the handler; otherwise they are answered 501.
+    #[must_use]
+    pub fn any_method(mut self) -> Self {
+        self.any_method = true;
+        self
+    }
+
+    /// The service, to be given to [`parkade::Runtime::listen`].
+    pub fn service(self) -> impl Service {
+        Http {
+            shared: Arc::new(Shared { server: self }),
+            burst: burst::run::<H>,
+        }
+    }
+}
+
+/// What all workers share.
+pub(crate) struct Shared<H> {
+    server: Server<H>,
+}
+
+impl<H: Handler> Shared<H> {
+    pub(crate) fn handler(&self) -> &H {
+        &self.server.handler
+    }
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.server.limits
+    }
+    pub(crate) fn name(&self) -> &str {
+        &self.server.name
+    }
+    pub(crate) fn any_method(&self) -> bool {
+        self.server.any_method
+    }
+}
+
+/// The burst's future has no name; being generic over the function that makes it gives it one.
+struct Http<H, F> {
+    shared: Arc<Shared<H>>,
+    burst: F,
+}
+
+impl<H, F, Fut> Service for Http<H, F>
+where
+    H: Handler,
+    F: Fn(Rc<Local<H>>, Conn) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Next> + 'static,
+{
+    type Local = Rc<Local<H>>;
+    type Burst = Fut;
+
+    fn local(&self) -> Rc<Local<H>> {
+        let observer = self.shared.server.observer.as_ref().map(|make| make());
+        Rc::new(Local::new(self.shared.clone(), observer))
+    }
+
+    fn burst(&self, local: &Rc<Rc<Local<H>>>, conn: Conn) -> Fut {
+        (self.burst)(Rc::clone(local), conn)
+    }
+
+    fn timed_out(&self, local: &Rc<Rc<Local<H>>>, carry: Option<&Carry>) -> Option<Bytes> {
+        // Only a client that began to speak is told.
+        carry.map(|_| local.too_slow())
+    }
+}

@@ -1,0 +1,231 @@
+//! Request targets (RFC 9112 section 3.2) and the paths in them.
+
+use crate::head::Method;
+use crate::status::Refusal;
+
+/// A target taken apart.
+pub(crate) struct Form<'a> {
+    pub(crate) authority: Option<&'a [u8]>,
+    /// Empty only for CONNECT.
+    pub(crate) path: &'a [u8],
+}
+
+/// Which of the four forms `target` has, and whether `method` may have it.
+pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> {
+    if memchr::memchr(b'#', target).is_some() {
+        return Err(Refusal::BadRequest("a fragment in the target"));
+    }
+    if method == Method::Connect {
+        check_authority(target, false)?;
+        return Ok(Form {
+            authority: Some(target),
+            path: &[],
+        });
+    }
+    match target {
+        [b'/', ..] => Ok(Form {
+            authority: None,
+            path: target,
+        }),
+        b"*" if method == Method::Options => Ok(Form {
+            authority: None,
+            path: target,
+        }),
+        _ => {
+            let rest =
+                strip_scheme(target).ok_or(Refusal::BadRequest("the target has no known form"))?;
+            let end = rest
+                .iter()
+                .position(|b| matches!(b, b'/' | b'?'))
+                .unwrap_or(rest.len());
+            check_authority(&rest[..end], false)?;
+            let path = match &rest[end..] {
+                path @ [b'/', ..] => path,
+                [] if method == Method::Options => b"*",
+                _ => b"/",
+            };
+            // An absolute target without a path is "/" (its query, if any, is lost: RFC 3986 has no such form here).
+            Ok(Form {
+                authority: Some(&rest[..end]),
+                path,
+            })
+        }
+    }
+}
+
+fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
+    for scheme in [&b"http://"[..], b"https://"] {
+        if target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme) {
+            return Some(&target[scheme.len()..]);
+        }
+    }
+    None
+}
+
+/// `host[:port]`, without user information; `from_field` for a Host field, which then may not be empty either.
+pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refusal> {
+    let bad = Refusal::BadRequest(if from_field {
+        "malformed Host"
+    } else {
+        "malformed authority"
+    });
+    let (host, port) = match value {
+        [b'[', ..] => {
+            let end = memchr::memchr(b']', value).ok_or(bad)?;
+            let inner = &value[1..end];
+            let literal = std::str::from_utf8(inner)
+                .ok()
+                .and_then(|s| s.parse::<std::net::Ipv6Addr>().ok());
+            literal.ok_or(bad)?;
+            (inner, &value[end + 1..])
+        }
+        _ => {
+            let end = memchr::memchr(b':', value).unwrap_or(value.len());
+            (&value[..end], &value[end..])
+        }
+    };
+    if host.is_empty() {
+        return Err(bad);
+    }
+    let plain = value.starts_with(b"[")
+        || host
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b));
+    let port_fine = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if plain && port_fine { Ok(()) } else { Err(bad) }
+}
+
+/// Why a path names nothing here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BadPath {
+    /// It would leave the root, or is not percent-encoded properly: 400.
+    Malformed,
+    /// It hides a separator (`%2f`, a backslash) or a NUL: 404.
+    NotFound,
+}
+
+/// Decodes and normalises a path into `out`: it begins with `/`, has no dot segments, no empty segments, no NUL and
+/// no backslash, and is UTF-8. A trailing slash stays.
+///
+/// # Errors
+/// [`BadPath`] for what cannot name a file below a root.
+pub fn normalise(path: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+    out.clear();
+    if path.first() != Some(&b'/') {
+        return Err(BadPath::Malformed);
+    }
+    let mut directory = false;
+    for segment in path[1..].split(|b| *b == b'/') {
+        let from = out.len();
+        out.push(b'/');
+        let mut rest = segment;
+        while let [first, tail @ ..] = rest {
+            let byte = if *first == b'%' {
+                let (high, low) = match tail {
+                    [h, l, after @ ..] => {
+                        rest = after;
+                        (
+                            hex(*h).ok_or(BadPath::Malformed)?,
+                            hex(*l).ok_or(BadPath::Malformed)?,
+                        )
+                    }
+                    _ => return Err(BadPath::Malformed),
+                };
+                high << 4 | low
+            } else {
+                rest = tail;
+                *first
+            };
+            if matches!(byte, 0 | b'/' | b'\\') {
+                return Err(BadPath::NotFound);
+            }
+            out.push(byte);
+        }
+        directory = false;
+        match &out[from + 1..] {
+            b"" | b"." => {
+                out.truncate(from);
+                directory = true;
+            }
+            b".." => {
+                out.truncate(from);
+                let parent = out
+                    .iter()
+                    .rposition(|b| *b == b'/')
+                    .ok_or(BadPath::Malformed)?;
+                out.truncate(parent);
+                directory = true;
+            }
+            _ => {}
+        }
+    }
+    if directory || out.is_empty() {
+        out.push(b'/');
+    }
+    if std::str::from_utf8(out).is_err() {
+        return Err(BadPath::NotFound);
+    }
+    Ok(())
+}
+
+fn hex(b: u8) -> Option<u8> {
+    (b as char).to_digit(16).map(|d| d as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_never_leave_the_root() {
+        let cases: &[(&str, Result<&str, BadPath>)] = &[
+            ("/", Ok("/")),
+            ("/a/b.txt", Ok("/a/b.txt")),
+            ("/a//b", Ok("/a/b")),
+            ("/a/./b/../c", Ok("/a/c")),
+            ("/a/b/..", Ok("/a/")),
+            ("/a/b/%2e%2E/", Ok("/a/")),
+            ("/..", Err(BadPath::Malformed)),
+            ("/a/../../etc", Err(BadPath::Malformed)),
+            ("/%2e%2e/x", Err(BadPath::Malformed)),
+            ("/a%2fb", Err(BadPath::NotFound)),
+            ("/a%00", Err(BadPath::NotFound)),
+            ("/a%5c..%5cb", Err(BadPath::NotFound)),
+            ("/%c0%ae%c0%ae/x", Err(BadPath::NotFound)),
+            ("/%zz", Err(BadPath::Malformed)),
+            ("/%4", Err(BadPath::Malformed)),
+            ("/a%20b", Ok("/a b")),
+            ("/...", Ok("/...")),
+        ];
+        let mut out = Vec::new();
+        for (path, expected) in cases {
+            let got = normalise(path.as_bytes(), &mut out)
+                .map(|()| String::from_utf8(out.clone()).unwrap());
+            assert_eq!(
+                got.as_deref(),
+                expected.as_ref().map(|s| &**s).map_err(|e| e),
+                "{path}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_out_is_a_clean_path(path in "/[a-z./%20ef\\\\]{0,40}") {
+            let mut out = Vec::new();
+            if normalise(path.as_bytes(), &mut out).is_ok() {
+                let text = String::from_utf8(out).unwrap();
+                proptest::prop_assert!(text.starts_with('/'));
+                let segments: Vec<_> = text[1..].split('/').collect();
+                let last = segments.len() - 1;
+                for (i, s) in segments.iter().enumerate() {
+                    proptest::prop_assert!((i == last || !s.is_empty()) && *s != "." && *s != ".." && !s.contains('\\'));
+                }
+            }
+        }
+    }
+}
