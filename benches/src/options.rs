@@ -52,7 +52,7 @@ All loads take  --url URL --pid PID   the server and its process (children are c
                 --pin-client CORE     default: the last core
                 --json FILE           writes the results there too
 URL is http://host:port/path, or echo://host:port for a server that sends the request back.
-SERVER is reference, reference-echo, parkade-echo, URL@PID, or a command with {addr} or {port} in it.
+SERVER is reference, reference-echo, parkade-echo, parkade-hello, URL@PID, or a command with {addr} or {port} in it.
 ";
 
 impl Options {
