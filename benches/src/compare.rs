@@ -1,6 +1,8 @@
 //! Two servers, one machine, one run: rounds of A and B in turn, and the median of their ratios.
 //!
-//! Absolute figures move with what else the host does; the ratio inside a round hardly does. So
+//! Absolute figures move with what else the host does; the ratio inside a round hardly does. Warm
+//! workloads are cut finer still: a round is many short slices in the order A B B A, so that a
+//! disturbance of a tenth of a second, or a drift, falls on both. So
 //! a limit is judged by the ratio: reached unless even the lower end of its interval lies above.
 
 use std::io;
@@ -14,6 +16,26 @@ use crate::report::{Report, progress};
 use crate::stats::{Median, median};
 use crate::target::Target;
 use crate::throughput::{self, Sample};
+
+/// Slices of each side in a round of a warm workload. Even, so that A B B A comes out even.
+const SLICES: u64 = 10;
+
+#[derive(Default)]
+struct Cost {
+    run_ns: u64,
+    requests: u64,
+}
+
+impl Cost {
+    fn add(&mut self, more: &Cost) {
+        self.run_ns += more.run_ns;
+        self.requests += more.requests;
+    }
+
+    fn each(&self) -> f64 {
+        (self.run_ns as f64 / self.requests.max(1) as f64).max(1e-9)
+    }
+}
 
 struct Side {
     server: Server,
@@ -43,20 +65,21 @@ impl Side {
         Ok(side)
     }
 
-    fn round(&mut self, options: &Options) -> io::Result<f64> {
+    /// One slice: its cost per request, and the requests it is the mean of.
+    fn slice(&mut self, options: &Options) -> io::Result<Cost> {
         let sample = match (options.workload.as_str(), &mut self.fleet) {
-            (_, Some(fleet)) => throughput::measure(
-                fleet,
-                self.server.pid,
-                options.depth,
-                options.requests,
-                &mut |_| {},
-            )?,
+            (_, Some(fleet)) => {
+                let requests = (options.requests / SLICES).max(1);
+                throughput::measure(fleet, self.server.pid, options.depth, requests, &mut |_| {})?
+            }
             ("wake", None) => crate::wake::measure(&self.target, self.server.pid, options)?,
             ("churn", None) => crate::churn::measure(&self.target, self.server.pid, options)?,
             (other, None) => return Err(io::Error::other(format!("unknown workload `{other}`"))),
         };
-        let cost = sample.cost();
+        let cost = Cost {
+            run_ns: sample.cpu.run_ns,
+            requests: sample.requests,
+        };
         self.samples.push(sample);
         Ok(cost)
     }
@@ -110,8 +133,17 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let bar = progress(options.rounds as u64, &options.workload);
     let mut ratios = Vec::new();
     for _ in 0..options.rounds {
-        let cost = a.round(options)?;
-        ratios.push(cost / b.round(options)?.max(1e-9));
+        let (mut cost_a, mut cost_b) = (Cost::default(), Cost::default());
+        for slice in 0..if a.fleet.is_some() { SLICES } else { 1 } {
+            if slice % 2 == 0 {
+                cost_a.add(&a.slice(options)?);
+                cost_b.add(&b.slice(options)?);
+            } else {
+                cost_b.add(&b.slice(options)?);
+                cost_a.add(&a.slice(options)?);
+            }
+        }
+        ratios.push(cost_a.each() / cost_b.each());
         bar.inc(1);
     }
     bar.finish_and_clear();

@@ -15,7 +15,7 @@ use crate::target::Target;
 /// No answer for this long ends a run with an error instead of a hang.
 pub(crate) const STALL: Duration = Duration::from_secs(10);
 /// Connections per 127.0.0.x source address, well below the ~28,000 ports of each, which fill up slowly.
-const PER_SOURCE: usize = 12_000;
+pub(crate) const PER_SOURCE: usize = 12_000;
 
 struct Peer {
     stream: TcpStream,

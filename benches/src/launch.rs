@@ -19,9 +19,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `what` is `reference`, `reference-echo`, `parkade-echo` (the runtime's example, built beside
-    /// this binary), `URL@PID` of a running server, or a command in which `{addr}` or `{port}` stands
-    /// for where to listen; put `echo:` before a command whose server sends the request back.
+    /// `what` is `reference`, `reference-echo`, `parkade-echo` and `parkade-hello` (the examples of
+    /// the runtime and of its HTTP, built beside this binary), `URL@PID` of a running server, or a
+    /// command in which `{addr}` or `{port}` stands for where to listen; put `echo:` before a
+    /// command whose server sends the request back.
     pub(crate) fn start(what: &str) -> io::Result<Server> {
         if let Some((url, pid)) = what.rsplit_once('@').filter(|(url, _)| url.contains("://")) {
             let pid = pid
@@ -55,6 +56,11 @@ impl Server {
             "parkade-echo" => (
                 true,
                 own.with_file_name("examples").join("echo"),
+                vec![address.to_string()],
+            ),
+            "parkade-hello" => (
+                false,
+                own.with_file_name("examples").join("hello"),
                 vec![address.to_string()],
             ),
             command => {

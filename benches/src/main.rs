@@ -8,6 +8,7 @@ mod affinity;
 mod churn;
 mod compare;
 mod fleet;
+mod idle;
 mod launch;
 mod options;
 mod procfs;
@@ -58,6 +59,8 @@ fn run(options: &Options) -> io::Result<()> {
         "wake" => wake::run(options)?,
         "churn" => churn::run(options)?,
         "compare" => compare::run(options)?,
+        "idle" => idle::run(options)?,
+        "hold" => return idle::hold(options),
         other => {
             return Err(io::Error::other(format!(
                 "no such command `{other}`; see --help"

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) parked: usize,
     pub(crate) low: usize,
     pub(crate) processes: usize,
-    pub(crate) count: usize,
+
     pub(crate) source: u8,
     pub(crate) pin_server: Option<usize>,
     pub(crate) pin_client: usize,
@@ -52,7 +52,7 @@ All loads take  --url URL --pid PID   the server and its process (children are c
                 --pin-client CORE     default: the last core
                 --json FILE           writes the results there too
 URL is http://host:port/path, or echo://host:port for a server that sends the request back.
-SERVER is reference, reference-echo, parkade-echo, URL@PID, or a command with {addr} or {port} in it.
+SERVER is reference, reference-echo, parkade-echo, parkade-hello, URL@PID, or a command with {addr} or {port} in it.
 ";
 
 impl Options {
@@ -70,7 +70,7 @@ impl Options {
             parked: 0,
             low: 2_000,
             processes: 0,
-            count: 0,
+
             source: 1,
             pin_server: None,
             pin_client: affinity::cores() - 1,
@@ -98,7 +98,6 @@ impl Options {
                 Long("parked") => o.parked = parser.value()?.parse()?,
                 Long("low") => o.low = parser.value()?.parse()?,
                 Long("processes") => o.processes = parser.value()?.parse()?,
-                Long("count") => o.count = parser.value()?.parse()?,
                 Long("source") => o.source = parser.value()?.parse()?,
                 Long("pin-server") => o.pin_server = Some(parser.value()?.parse()?),
                 Long("pin-client") => o.pin_client = parser.value()?.parse()?,

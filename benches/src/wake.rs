@@ -3,19 +3,27 @@
 //! Times run from the moment a request was due, so a stall counts for all it held up.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::fleet::{Fleet, STALL, histogram};
+use crate::fleet::{Fleet, PER_SOURCE, STALL, histogram};
 use crate::options::Options;
 use crate::procfs;
 use crate::report::Report;
 use crate::target::Target;
 use crate::throughput::Sample;
 
+/// Fleets opened so far.
+static TURN: AtomicUsize = AtomicUsize::new(0);
+
 /// Opens and parks the connections, lets them speak, closes them.
 pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Result<Sample> {
+    // Closed client ends keep their ports for a minute, so each fleet has addresses of its own.
+    // Relaxed: only distinct values matter.
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let first_source = 2 + (turn * options.parked.div_ceil(PER_SOURCE) % 200) as u8;
     let mut fleet = Fleet::new(target.clone())?;
-    fleet.open(options.parked.max(1), 1, true)?;
+    fleet.open(options.parked.max(1), first_source, true)?;
     speak(&mut fleet, options.rate, options.requests / 10)?;
     fleet.latency.reset();
     let before = procfs::cpu(pid)?;
@@ -24,12 +32,30 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
     let seconds = start.elapsed().as_secs_f64();
     let cpu = procfs::cpu(pid)? - before;
     let latency = std::mem::replace(&mut fleet.latency, histogram()?);
+    drop(fleet);
+    settle(pid)?;
     Ok(Sample {
         requests: options.requests,
         seconds,
         cpu,
         latency,
     })
+}
+
+/// Waits until the server has done with the closed connections, which would otherwise disturb
+/// whatever is measured next on its core.
+fn settle(pid: u32) -> io::Result<()> {
+    let end = Instant::now() + STALL;
+    let mut before = procfs::cpu(pid)?;
+    while Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(30));
+        let now = procfs::cpu(pid)?;
+        if (now - before).run_ns < 1_000_000 {
+            break;
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 fn speak(fleet: &mut Fleet, rate: u64, requests: u64) -> io::Result<()> {

@@ -1,0 +1,72 @@
+//! What /proc says about a process under test.
+
+use std::fs;
+use std::io;
+
+/// Thread ids of one process.
+///
+/// # Errors
+/// The process is not there.
+pub fn threads(pid: u32) -> io::Result<Vec<u32>> {
+    ids(&format!("/proc/{pid}/task"))
+}
+
+/// Process ids of the direct children, of whichever thread.
+///
+/// # Errors
+/// The process is not there.
+pub fn children(pid: u32) -> io::Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for tid in threads(pid)? {
+        let list =
+            fs::read_to_string(format!("/proc/{pid}/task/{tid}/children")).unwrap_or_default();
+        all.extend(
+            list.split_whitespace()
+                .filter_map(|c| c.parse::<u32>().ok()),
+        );
+    }
+    Ok(all)
+}
+
+/// How many descriptors the process has open.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn descriptors(pid: u32) -> io::Result<usize> {
+    ids(&format!("/proc/{pid}/fd")).map(|fds| fds.len())
+}
+
+/// Voluntary context switches of all threads: each is a time a thread went to sleep and was woken.
+///
+/// # Errors
+/// The process is not there.
+pub fn voluntary_switches(pid: u32) -> io::Result<u64> {
+    let mut sum = 0;
+    for tid in threads(pid)? {
+        let status =
+            fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+        sum += line.and_then(|n| n.trim().parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// True while the process exists and is not a zombie.
+#[must_use]
+pub fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may hold spaces and brackets; the state follows the last bracket.
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn ids(folder: &str) -> io::Result<Vec<u32>> {
+    let entries =
+        fs::read_dir(folder).map_err(|e| io::Error::new(e.kind(), format!("{folder}: {e}")))?;
+    Ok(entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .collect())
+}

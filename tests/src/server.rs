@@ -1,0 +1,208 @@
+//! The real server: built once, started with a configuration of the test's own, stopped with it.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::client::{self, Response};
+use crate::{procfs, ready};
+
+/// Starting and stopping take milliseconds; this is for a machine busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `parkade`. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    root: TempDir,
+}
+
+impl Server {
+    /// Starts the server. In `configuration`, `{listen}` stands for a free address and `{root}` for
+    /// a fresh folder, which `files` (path below it, content) fill first. Returns once it listens.
+    ///
+    /// # Errors
+    /// The build failed, or the server ended or did not listen in time; the error holds what it
+    /// wrote to standard error.
+    pub fn start(configuration: &str, files: &[(&str, &[u8])]) -> io::Result<Server> {
+        let binary = binary()?;
+        let root = tempfile::tempdir()?;
+        // A server started by root serves as another user.
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
+        for (path, content) in files {
+            let path = root.path().join(path);
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(path, content)?;
+        }
+        let address = ready::free_address()?;
+        let text = configuration
+            .replace("{listen}", &address.to_string())
+            .replace("{root}", &root.path().to_string_lossy());
+        let file = root.path().join("parkade.conf");
+        fs::write(&file, text)?;
+        let errors = root.path().join("stderr");
+        let child = Command::new(binary)
+            .arg("-f")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&errors)?)
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", binary.display())))?;
+        let mut server = Server {
+            child,
+            address,
+            root,
+        };
+        let mut ended = None;
+        let listening = ready::until("the server", PATIENCE, || {
+            ended = server.child.try_wait().ok().flatten();
+            ended.is_some() || std::net::TcpStream::connect(address).is_ok()
+        });
+        match (listening, ended) {
+            (Ok(()), None) => Ok(server),
+            (result, ended) => {
+                let said = fs::read_to_string(&errors).unwrap_or_default();
+                let how = ended.map_or_else(|| format!("{result:?}"), |status| status.to_string());
+                Err(io::Error::other(format!(
+                    "the server did not start: {how}\n{said}"
+                )))
+            }
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder that was `{root}`.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The supervisor's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The children's process ids.
+    ///
+    /// # Errors
+    /// The supervisor has ended.
+    pub fn children(&self) -> io::Result<Vec<u32>> {
+        procfs::children(self.pid())
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.root.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Sends `request` on a connection of its own and reads one response.
+    ///
+    /// # Errors
+    /// As [`client::exchange`].
+    pub fn exchange(&self, request: &[u8]) -> io::Result<Response> {
+        client::exchange(self.address, request)
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// As [`client::exchange`].
+    pub fn get(&self, path: &str) -> io::Result<Response> {
+        self.exchange(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+    }
+
+    /// Sends TERM and waits for the end.
+    ///
+    /// # Errors
+    /// `TimedOut` when it has not ended in time.
+    pub fn stop(&mut self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
+        // SAFETY: kill touches no memory of ours; the child has not been waited for, so the
+        // process id is still its own.
+        let _ = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        let mut status = None;
+        let child = &mut self.child;
+        ready::until("the server's end after TERM", PATIENCE, || {
+            status = child.try_wait().ok().flatten();
+            status.is_some()
+        })?;
+        status.ok_or_else(|| io::Error::other("no exit status"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.stop().is_err() {
+            let children = self.children().unwrap_or_default();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            // A supervisor that had to be killed could not end its children.
+            for pid in children {
+                // SAFETY: kill touches no memory of ours; these were the supervisor's own a moment ago.
+                let _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+            }
+        }
+    }
+}
+
+/// Builds the server once for this process, in the profile the test itself was built in.
+///
+/// # Errors
+/// What cargo said.
+pub fn binary() -> io::Result<&'static Path> {
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BINARY.get_or_init(|| build().map_err(|e| e.to_string()));
+    built.as_deref().map_err(|e| io::Error::other(e.clone()))
+}
+
+fn build() -> io::Result<PathBuf> {
+    // target/PROFILE/deps/TEST
+    let test = std::env::current_exe()?;
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .ok_or_else(|| io::Error::other("the test is not in a target folder"))?;
+    let profile = match folder.file_name().and_then(|n| n.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "-p",
+            "parkade-server",
+            "--bin",
+            "parkade",
+            "--profile",
+            profile,
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()?;
+    if output.status.success() {
+        return Ok(folder.join("parkade"));
+    }
+    Err(io::Error::other(format!(
+        "building the server: {}",
+        String::from_utf8_lossy(&output.stderr)
+    )))
+}
