@@ -1,4 +1,5 @@
 //! The runtime over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use parkade::{Conn, Handle, Keepalive, Next, Output, Runtime, Then, Workers};
 use std::io::{Read, Write};

@@ -32,10 +32,8 @@ where
                 worker.queue(Job::Run(r));
             }
         });
-        if !here {
-            if let Some(r) = runnable.take() {
-                home.post(Message::Run(r));
-            }
+        if !here && let Some(r) = runnable.take() {
+            home.post(Message::Run(r));
         }
     };
     let (runnable, task) = async_task::spawn_local(future, schedule);

@@ -33,6 +33,7 @@ impl Bitmap {
     }
 
     /// Indices in use.
+    #[cfg(test)]
     pub(crate) fn used(&self) -> u32 {
         self.used
     }

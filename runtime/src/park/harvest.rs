@@ -17,6 +17,10 @@ use crate::sync::{AtomicU64, Ordering, fence};
 
 const BUSY: u64 = 0;
 const POLLING: u64 = 1;
+#[cfg_attr(
+    not(any(test, loom)),
+    allow(dead_code, reason = "for the monitor, which is not built yet")
+)]
 const HARVESTED: u64 = 2;
 
 /// The harvest word of one worker.
@@ -52,6 +56,10 @@ impl HarvestWord {
         self.0.load(Ordering::Relaxed) == POLLING
     }
 
+    #[cfg_attr(
+        not(any(test, loom)),
+        allow(dead_code, reason = "for the monitor, which is not built yet")
+    )]
     /// Neighbour: takes the right to harvest a busy owner's pollset.
     pub(crate) fn try_harvest(&self, neighbour: u16) -> bool {
         let mine = HARVESTED | u64::from(neighbour) << 8;
@@ -60,6 +68,10 @@ impl HarvestWord {
             .is_ok()
     }
 
+    #[cfg_attr(
+        not(any(test, loom)),
+        allow(dead_code, reason = "for the monitor, which is not built yet")
+    )]
     /// Neighbour: gives it back.
     pub(crate) fn release(&self) {
         self.0.store(BUSY, Ordering::Release);

@@ -169,10 +169,10 @@ impl Wheel {
     pub(crate) fn next_due(&self) -> Option<u32> {
         let mut soonest: Option<u32> = None;
         for level in 0..LEVELS {
-            if let Some(end) = self.first(level) {
-                if soonest.is_none_or(|s| before(end, s)) {
-                    soonest = Some(end);
-                }
+            if let Some(end) = self.first(level)
+                && soonest.is_none_or(|s| before(end, s))
+            {
+                soonest = Some(end);
             }
         }
         soonest

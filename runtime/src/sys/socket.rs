@@ -75,10 +75,10 @@ pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) {
 /// getpeername(2).
 pub(crate) fn peer(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     let address = rustix::net::getpeername(fd)?.ok_or(io::ErrorKind::NotConnected)?;
-    SocketAddr::try_from(address).map_err(|e| io::Error::from(e))
+    SocketAddr::try_from(address).map_err(io::Error::from)
 }
 
 /// getsockname(2).
 pub(crate) fn local(fd: BorrowedFd<'_>) -> io::Result<SocketAddr> {
-    SocketAddr::try_from(rustix::net::getsockname(fd)?).map_err(|e| io::Error::from(e))
+    SocketAddr::try_from(rustix::net::getsockname(fd)?).map_err(io::Error::from)
 }

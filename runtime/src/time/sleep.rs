@@ -46,10 +46,10 @@ impl Future for Sleep {
         if clock::monotonic_ns() >= self.at {
             return Poll::Ready(());
         }
-        if let Some((worker, id)) = &self.armed {
-            if worker.timers.borrow_mut().renew(*id, cx.waker()) {
-                return Poll::Pending;
-            }
+        if let Some((worker, id)) = &self.armed
+            && worker.timers.borrow_mut().renew(*id, cx.waker())
+        {
+            return Poll::Pending;
         }
         let Some(worker) = Worker::current() else {
             return Poll::Ready(());

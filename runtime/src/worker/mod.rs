@@ -123,11 +123,11 @@ impl Worker {
     /// Registers `waker` as what an edge of `slot` wakes, and says under which key.
     pub(crate) fn waiter(&self, slot: &Slot, waker: &Waker) -> u32 {
         let mut waiters = self.waiters.borrow_mut();
-        if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1) {
-            if let Some(old) = waiters.get_mut(key as usize) {
-                old.clone_from(waker);
-                return key;
-            }
+        if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1)
+            && let Some(old) = waiters.get_mut(key as usize)
+        {
+            old.clone_from(waker);
+            return key;
         }
         waiters.insert(waker.clone()) as u32
     }

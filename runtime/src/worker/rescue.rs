@@ -10,6 +10,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl Worker {
+    #[cfg_attr(
+        not(any(test, loom)),
+        allow(dead_code, reason = "for the monitor, which is not built yet")
+    )]
     /// Serves what waits at `home`; returns how many events there were. Zero if its owner is not busy.
     pub(crate) fn rescue(self: &Rc<Self>, home: &Home) -> usize {
         let mut events: Vec<Event> = Vec::with_capacity(crate::reactor::BATCH);

@@ -379,17 +379,23 @@ async fn exchange<H: Handler>(
             }
         }
     }
-    let mut body = incoming.borrow_mut();
-    let Some(conn) = body.conn.take() else {
-        return After::Over(Next::Gone);
+    let (conn, input, failed, done) = {
+        let mut body = incoming.borrow_mut();
+        let Some(conn) = body.conn.take() else {
+            return After::Over(Next::Gone);
+        };
+        let mut input = conn.buffer();
+        std::mem::swap(&mut input, &mut body.input);
+        (
+            conn,
+            input,
+            body.failed,
+            body.is_done() && body.failed.is_none(),
+        )
     };
-    let mut input = conn.buffer();
-    std::mem::swap(&mut input, &mut body.input);
-    if let Some(refusal) = body.failed {
+    if let Some(refusal) = failed {
         response = Response::error(refusal.status());
     }
-    let done = body.is_done() && body.failed.is_none();
-    drop(body);
     respond(
         local,
         conn,

@@ -340,7 +340,7 @@ fn unfinished(bytes: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
         None if bytes.len() > limits.line + 2 => return Err(Refusal::UriTooLong),
         Some(end) if end > limits.line + 2 => return Err(Refusal::UriTooLong),
         Some(end) => {
-            let last = lines.last().unwrap_or(end);
+            let last = lines.next_back().unwrap_or(end);
             if bytes.len() - last > limits.field + 2 {
                 return Err(Refusal::FieldsTooLarge);
             }

@@ -56,10 +56,10 @@ pub fn evaluate(head: &Head, validators: &Validators<'_>) -> Verdict {
         if !matches {
             return Verdict::Failed;
         }
-    } else if let Some(since) = fields[1].and_then(date) {
-        if validators.modified > since {
-            return Verdict::Failed;
-        }
+    } else if let Some(since) = fields[1].and_then(date)
+        && validators.modified > since
+    {
+        return Verdict::Failed;
     }
     if any_none {
         if none_matches {
@@ -69,10 +69,10 @@ pub fn evaluate(head: &Head, validators: &Validators<'_>) -> Verdict {
                 Verdict::Failed
             };
         }
-    } else if let Some(since) = fields[0].and_then(date).filter(|_| reads) {
-        if validators.modified <= since {
-            return Verdict::NotModified;
-        }
+    } else if let Some(since) = fields[0].and_then(date).filter(|_| reads)
+        && validators.modified <= since
+    {
+        return Verdict::NotModified;
     }
     let ranges = match fields[2] {
         None => true,

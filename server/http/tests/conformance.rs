@@ -1,4 +1,5 @@
 //! The wire, row by row: what is sent, and what must come back.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use parkade::{Runtime, Workers};
 use parkade_http::{Body, Limits, Method, Pace, Request, Response, Server};

@@ -72,10 +72,10 @@ pub(crate) fn look_up(request: &Request) -> Option<Response> {
                 Verdict::Failed => Response::error(412),
             }))
         });
-        if found.is_none() {
-            if let Some(gone) = cache.entries.remove(&wanted) {
-                cache.bytes -= gone.prepared.body().len() + wanted.len();
-            }
+        if found.is_none()
+            && let Some(gone) = cache.entries.remove(&wanted)
+        {
+            cache.bytes -= gone.prepared.body().len() + wanted.len();
         }
         cache.key = wanted;
         found.flatten()

@@ -41,10 +41,10 @@ impl Site {
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
         let method = request.method();
         // The warm path: one look-up of the target as it was sent.
-        if method == Method::Get || method == Method::Head {
-            if let Some(response) = cache::look_up(&request) {
-                return response;
-            }
+        if (method == Method::Get || method == Method::Head)
+            && let Some(response) = cache::look_up(&request)
+        {
+            return response;
         }
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {

@@ -145,18 +145,18 @@ impl Tree {
                 .unwrap_or_default();
             let nested = directories.iter().flat_map(|(_, s)| s.children.iter());
             for section in sections().chain(nested) {
-                if let SectionKind::Files(pattern) = &section.kind {
-                    if wildcard(pattern.as_bytes(), name.as_bytes()) {
-                        rules.apply(&section.settings);
-                    }
+                if let SectionKind::Files(pattern) = &section.kind
+                    && wildcard(pattern.as_bytes(), name.as_bytes())
+                {
+                    rules.apply(&section.settings);
                 }
             }
         }
         for section in sections() {
-            if let SectionKind::Location(prefix) = &section.kind {
-                if under(prefix, &text) {
-                    rules.apply(&section.settings);
-                }
+            if let SectionKind::Location(prefix) = &section.kind
+                && under(prefix, &text)
+            {
+                rules.apply(&section.settings);
             }
         }
         rules

@@ -54,11 +54,11 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
         .as_ref()
         .filter(|_| !settings.builtin)
         .map(|p| p.value.clone());
-    if let Some(path) = &pid_path {
-        if let Some(pid) = pidfile::running(path).filter(|_| options.detach) {
-            println!("parkade (pid {pid}) already running");
-            return Ok(());
-        }
+    if let Some(path) = &pid_path
+        && let Some(pid) = pidfile::running(path).filter(|_| options.detach)
+    {
+        println!("parkade (pid {pid}) already running");
+        return Ok(());
     }
     log::error::open(&settings.config)?;
     let listeners = listeners::open(&settings.config)?;
