@@ -13,7 +13,13 @@ impl FileText {
     pub(crate) fn new(name: &str, text: &str) -> Self {
         Self {
             name: name.into(),
-            lines: text.lines().map(Arc::from).collect(),
+            // A byte order mark is no part of the first name.
+            lines: text
+                .strip_prefix('\u{feff}')
+                .unwrap_or(text)
+                .lines()
+                .map(Arc::from)
+                .collect(),
         }
     }
 
@@ -122,11 +128,13 @@ pub(crate) fn trim(mut run: &[Ch]) -> &[Ch] {
 }
 
 /// Replaces `${NAME}`; `undefined` hears of names that nothing defines (they stay as text).
+/// `None` if the result would be longer than `max` characters.
 pub(crate) fn expand(
     line: &[Ch],
+    max: usize,
     value: &dyn Fn(&str) -> Option<String>,
     undefined: &mut dyn FnMut(&str, &[Ch]),
-) -> Vec<Ch> {
+) -> Option<Vec<Ch>> {
     let mut out = Vec::with_capacity(line.len());
     let mut i = 0;
     while let Some(&ch) = line.get(i) {
@@ -139,6 +147,9 @@ pub(crate) fn expand(
             if let Some(text) = value(&name) {
                 out.extend(text.chars().map(|c| Ch { c, ..ch }));
                 i += length + 1;
+                if out.len() > max {
+                    return None;
+                }
                 continue;
             }
             undefined(&name, &line[i..=i + length]);
@@ -146,7 +157,7 @@ pub(crate) fn expand(
         out.push(ch);
         i += 1;
     }
-    out
+    Some(out)
 }
 
 /// Splits a logical line into words.
