@@ -108,6 +108,7 @@ table! {
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", P, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
+    "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, D, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";
@@ -176,7 +177,6 @@ pub const UNSUPPORTED: &[&str] = &[
     "IndexIgnore",
     "LanguagePriority",
     "ListenCoresBucketsRatio",
-    "Mutex",
     "NameVirtualHost",
     "Protocols",
     "ProxyPass",

@@ -97,6 +97,14 @@ pub(crate) fn listen(text: &str, protocol: Option<&str>) -> Result<Listen, Strin
         .ok()
         .filter(|p| *p > 0)
         .ok_or("Invalid address or port")?;
+    if let Some(host) = host.filter(|host| host.contains([':', '['])) {
+        let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let address = inner.map(|h| h.split_once('%').map_or(h, |(address, _scope)| address));
+        let valid = address.is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok());
+        if !valid {
+            return Err("Invalid address or port".to_owned());
+        }
+    }
     let host = host
         .filter(|host| *host != "*")
         .map(|host| host.trim_matches(['[', ']']).to_owned());

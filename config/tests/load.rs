@@ -105,6 +105,50 @@ fn each_mistake_has_its_message_line_and_column() {
             9,
         ),
         ("Include p.conf", "includes itself", 9),
+        ("Listen [x]:80", "Invalid address or port", 8),
+        ("Listen ::1", "Invalid address or port", 8),
+        ("Mutex foo:/x", "Invalid Mutex argument foo:/x", 7),
+        ("SSLEngine On", "connections would not be encrypted", 1),
+        (
+            "<FilesMatch ^x>\nRequire all denied\n</FilesMatch>",
+            "its Require would not be enforced",
+            1,
+        ),
+        (
+            "CoreDumpDirectory /x",
+            "CoreDumpDirectory /x does not exist",
+            19,
+        ),
+        (
+            "ThreadStackSize -1",
+            "Invalid ThreadStackSize value: -1",
+            17,
+        ),
+        ("LimitRequestLine -1", "must be a non-negative integer", 18),
+        ("LogLevel loud", "Log level keyword must be one of", 10),
+        (
+            "EnableExceptionHook 1",
+            "parameter must be 'on' or 'off'",
+            21,
+        ),
+        (
+            "AsyncRequestWorkerFactor 0",
+            "must be a positive number",
+            26,
+        ),
+        ("HostnameLookups On", "HostnameLookups must be Off", 17),
+        ("Group #x", "bad group name #x", 7),
+        (
+            "ServerRoot /nowhere",
+            "ServerRoot must be a valid directory",
+            12,
+        ),
+        ("RequestReadTimeout header=x", "is not of the form", 20),
+        (
+            "MaxRequestsPerChild -1",
+            "must be a non-negative integer",
+            21,
+        ),
         ("Define a:b", "Variable name must not contain ':'", 8),
         (
             "LoadModule php_module x.so",
@@ -266,4 +310,59 @@ fn builtin_configuration_listens_on_loopback_and_names_no_file() {
         (c.limits.threads_per_child, c.limits.slots_per_child),
         (4, 256)
     );
+}
+
+#[test]
+fn a_comment_after_a_directive_brings_help() {
+    let errors = read(&source("Listen 80\nMaxClients 5 # many")).unwrap_err();
+    let help = errors[0].help.as_deref();
+    assert_eq!(help, Some("a comment needs a line of its own"));
+    assert_eq!(errors[0].column(), Some(14));
+}
+
+#[test]
+fn a_define_that_doubles_itself_is_stopped() {
+    let text = "Define A xxxxxxxxxxxxxxxx\n".to_owned() + &"Define A ${A}${A}\n".repeat(40);
+    let errors = read(&source(&text)).unwrap_err();
+    assert!(errors[0].message.starts_with("Line is longer than"));
+}
+
+#[test]
+fn files_that_include_each_other_twice_come_to_an_end() {
+    let mut files = source("Include 0.conf");
+    for n in 0..100 {
+        let text = format!("Include {0}.conf\nInclude {0}.conf", n + 1);
+        files = files.with(format!("/etc/p/{n}.conf"), text);
+    }
+    let errors = read(&files.with("/etc/p/100.conf", "")).unwrap_err();
+    let bound = |e: &Diagnostic| e.message == "More than 10000 files are included";
+    assert!(errors.iter().any(bound));
+}
+
+#[test]
+fn include_reads_a_directory_to_its_depth() {
+    let files = source("Include conf.d")
+        .with("/etc/p/conf.d/a/b", "Listen 1")
+        .with("/etc/p/conf.d/c", "Listen 2");
+    let ports = read(&files).unwrap().0.listens;
+    assert_eq!(ports.iter().map(|l| l.port).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_virtual_host_has_its_own_logs_and_formats_may_come_later() {
+    let c = config(
+        "Listen 80\nCustomLog a n\n<VirtualHost *>\nCustomLog b n\n</VirtualHost>\nLogFormat %h n",
+    );
+    let formats = |logs: &[parkade_config::Located<parkade_config::CustomLog>]| {
+        logs.iter().map(|l| l.format.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(formats(&c.main.custom_logs), ["%h"]);
+    assert_eq!(formats(&c.virtual_hosts[0].settings.custom_logs), ["%h"]);
+}
+
+#[test]
+fn mutex_sets_the_accept_lock_only() {
+    let c = config("Listen 80\nMutex flock:/tmp default\nMutex sysvsem ssl-cache");
+    assert_eq!(*c.accept_mutex, parkade_config::AcceptMutex::Flock);
+    assert!(c.lock_file.unwrap().ends_with("tmp/accept.lock"));
 }
