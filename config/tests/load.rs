@@ -366,3 +366,29 @@ fn mutex_sets_the_accept_lock_only() {
     assert_eq!(*c.accept_mutex, parkade_config::AcceptMutex::Flock);
     assert!(c.lock_file.unwrap().ends_with("tmp/accept.lock"));
 }
+
+#[test]
+fn the_dump_names_each_value_with_its_origin() {
+    let text = parkade_config::dump::text(&config(
+        "Listen [::1]:8443 https\nKeepAliveTimeout 500ms\n<VirtualHost *:80>\nServerName v\n</VirtualHost>",
+    ));
+    let line = |start: &str| {
+        let found = text.lines().find(|line| line.starts_with(start));
+        let found = found.unwrap_or_else(|| panic!("{start}: {text}"));
+        found.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("Listen "),
+        "Listen [::1]:8443 https # /etc/p/p.conf:1:8"
+    );
+    assert_eq!(
+        line("KeepAliveTimeout"),
+        "KeepAliveTimeout 500ms # /etc/p/p.conf:2:18"
+    );
+    assert_eq!(line("Timeout"), "Timeout 60 # default");
+    assert_eq!(
+        line("<VirtualHost"),
+        "<VirtualHost *:80> # /etc/p/p.conf:3:1"
+    );
+    assert_eq!(line("    ServerName"), "ServerName v # /etc/p/p.conf:4:12");
+}
