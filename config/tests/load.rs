@@ -149,6 +149,11 @@ fn each_mistake_has_its_message_line_and_column() {
             "must be a non-negative integer",
             21,
         ),
+        (
+            "<Directory /a>\nRequire all granted\nRequire not ip 10\n</Directory>",
+            "Require not has no effect outside <RequireAll>",
+            1,
+        ),
         ("Define a:b", "Variable name must not contain ':'", 8),
         (
             "LoadModule php_module x.so",
@@ -391,4 +396,15 @@ fn the_dump_names_each_value_with_its_origin() {
         "<VirtualHost *:80> # /etc/p/p.conf:3:1"
     );
     assert_eq!(line("    ServerName"), "ServerName v # /etc/p/p.conf:4:12");
+}
+
+#[test]
+fn require_all_takes_addresses_away() {
+    let c = config(
+        "Listen 80\n<Location /d>\n<RequireAll>\nRequire all granted\nRequire not ip 10.1\n</RequireAll>\n</Location>",
+    );
+    let require: &Require = c.main.sections[0].settings.require.as_ref().unwrap();
+    assert!(!require.permits("10.1.0.9".parse().unwrap(), None));
+    assert!(require.permits("10.2.0.9".parse().unwrap(), None));
+    assert!(!require.is_by_address());
 }
