@@ -212,8 +212,11 @@ pub(crate) fn words(file: &FileText, line: &[Ch]) -> Result<Vec<Word>, Origin> {
 mod tests {
     use super::*;
 
-    /// Words of a text's logical lines, as (text, line, column).
-    fn cut(text: &str) -> Vec<Result<Vec<(String, u32, u32)>, u32>> {
+    /// Text, line, column.
+    type Placed = (String, u32, u32);
+
+    /// Words of a text's logical lines, or the column of a quote left open.
+    fn cut(text: &str) -> Vec<Result<Vec<Placed>, u32>> {
         let file = FileText::new("f", text);
         let one = |line: Vec<Ch>| match words(&file, &line) {
             Ok(all) => Ok(all

@@ -408,3 +408,26 @@ fn require_all_takes_addresses_away() {
     assert!(require.permits("10.2.0.9".parse().unwrap(), None));
     assert!(!require.is_by_address());
 }
+
+#[cfg(feature = "pretty")]
+#[test]
+fn a_rendered_error_shows_the_line_and_a_caret_below_the_word() {
+    let errors = read(&source("Listen 80\n  KeepAlive  Maybe")).unwrap_err();
+    let expected = [
+        "error: KeepAlive must be On or Off",
+        " --> /etc/p/p.conf:2:14",
+        "  |",
+        "2 |   KeepAlive  Maybe",
+        "  |              ^^^^^",
+    ];
+    assert_eq!(errors[0].render().trim_end(), expected.join("\n"));
+}
+
+#[test]
+fn a_file_that_names_no_log_and_no_pid_file_has_them_below_the_server_root() {
+    let c = config("Listen 80");
+    let expected = parkade_config::LogTarget::File("/etc/p/logs/error_log".into());
+    assert_eq!(c.main.error_log.unwrap().value, expected);
+    assert!(c.pid_file.unwrap().ends_with("p/logs/httpd.pid"));
+    assert!(Config::builtin(1).main.error_log.is_none());
+}
