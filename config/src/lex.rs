@@ -13,7 +13,13 @@ impl FileText {
     pub(crate) fn new(name: &str, text: &str) -> Self {
         Self {
             name: name.into(),
-            lines: text.lines().map(Arc::from).collect(),
+            // A byte order mark is no part of the first name.
+            lines: text
+                .strip_prefix('\u{feff}')
+                .unwrap_or(text)
+                .lines()
+                .map(Arc::from)
+                .collect(),
         }
     }
 
@@ -122,11 +128,13 @@ pub(crate) fn trim(mut run: &[Ch]) -> &[Ch] {
 }
 
 /// Replaces `${NAME}`; `undefined` hears of names that nothing defines (they stay as text).
+/// `None` if the result would be longer than `max` characters.
 pub(crate) fn expand(
     line: &[Ch],
+    max: usize,
     value: &dyn Fn(&str) -> Option<String>,
     undefined: &mut dyn FnMut(&str, &[Ch]),
-) -> Vec<Ch> {
+) -> Option<Vec<Ch>> {
     let mut out = Vec::with_capacity(line.len());
     let mut i = 0;
     while let Some(&ch) = line.get(i) {
@@ -139,6 +147,9 @@ pub(crate) fn expand(
             if let Some(text) = value(&name) {
                 out.extend(text.chars().map(|c| Ch { c, ..ch }));
                 i += length + 1;
+                if out.len() > max {
+                    return None;
+                }
                 continue;
             }
             undefined(&name, &line[i..=i + length]);
@@ -146,7 +157,7 @@ pub(crate) fn expand(
         out.push(ch);
         i += 1;
     }
-    out
+    Some(out)
 }
 
 /// Splits a logical line into words.
@@ -195,4 +206,100 @@ pub(crate) fn words(file: &FileText, line: &[Ch]) -> Result<Vec<Word>, Origin> {
         });
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text, line, column.
+    type Placed = (String, u32, u32);
+
+    /// Words of a text's logical lines, or the column of a quote left open.
+    fn cut(text: &str) -> Vec<Result<Vec<Placed>, u32>> {
+        let file = FileText::new("f", text);
+        let one = |line: Vec<Ch>| match words(&file, &line) {
+            Ok(all) => Ok(all
+                .into_iter()
+                .map(|w| (w.text, w.at.line, w.at.column))
+                .collect()),
+            Err(at) => Err(at.column),
+        };
+        logical_lines(&file).into_iter().map(one).collect()
+    }
+
+    fn texts(text: &str) -> Vec<Vec<String>> {
+        let lines = cut(text)
+            .into_iter()
+            .map(|line| line.expect("closed quotes"));
+        lines
+            .map(|line| line.into_iter().map(|(text, ..)| text).collect())
+            .collect()
+    }
+
+    #[test]
+    fn lines_are_joined_and_comments_dropped() {
+        let cases: [(&str, &[&[&str]]); 6] = [
+            ("a b\n\n \tc", &[&["a", "b"], &["c"]]),
+            ("a \\\n b", &[&["a", "b"]]),
+            ("a\\\r\nb", &[&["ab"]]),
+            (" # c \\\n still\nx", &[&["x"]]),
+            ("a # b", &[&["a", "#", "b"]]),
+            ("\u{feff}a", &[&["a"]]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(texts(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_group_and_escape_only_themselves() {
+        let cases: [(&str, &[&str]); 6] = [
+            (r#""a b" c"#, &["a b", "c"]),
+            (r#"'a "b"'"#, &[r#"a "b""#]),
+            (r#""a\"b""#, &[r#"a"b"#]),
+            (r#""a\\b""#, &[r"a\b"]),
+            (r#""a\nb""#, &[r"a\nb"]),
+            (r"a\b", &[r"a\b"]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(texts(text), [expected], "{text}");
+        }
+        assert_eq!(cut("a \"b c"), [Err(3)], "the quote that is never closed");
+    }
+
+    #[test]
+    fn a_word_points_at_its_physical_line_and_counts_characters() {
+        let found = cut("ä \\\n  ü x");
+        let word = |text: &str, line, column| (text.to_owned(), line, column);
+        let expected = vec![word("ä", 1, 1), word("ü", 2, 3), word("x", 2, 5)];
+        assert_eq!(found, [Ok(expected)]);
+    }
+
+    #[test]
+    fn variables_expand_and_point_at_where_they_were_written() {
+        let file = FileText::new("f", "a ${X}b ${Y} ${} $");
+        let line = &logical_lines(&file)[0];
+        let mut unknown = Vec::new();
+        let value = |name: &str| (name == "X").then(|| "1 2".to_owned());
+        let out = expand(line, 99, &value, &mut |name, _| {
+            unknown.push(name.to_owned())
+        });
+        let out = words(&file, &out.expect("short")).expect("no quotes");
+        let shown: Vec<_> = out.iter().map(|w| (&*w.text, w.at.column)).collect();
+        let expected = [
+            ("a", 1),
+            ("1", 3),
+            ("2b", 3),
+            ("${Y}", 9),
+            ("${}", 14),
+            ("$", 18),
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(unknown, ["Y"]);
+        assert!(
+            expand(line, 3, &value, &mut |_, _| ()).is_none(),
+            "too long"
+        );
+    }
 }

@@ -3,11 +3,12 @@
 //! Text goes one way: [`source`] gives files, `lex` cuts logical lines into words that remember where they
 //! stood, [`tree`] nests them and carries out the immediate directives (Include, Define, If...), [`schema`]
 //! is the one table of directives, `apply` turns the tree into the typed [`Config`], and [`limits`] does the
-//! arithmetic of processes and threads. Problems are collected as [`Diagnostic`]s, never thrown at the first.
+//! arithmetic of processes and threads; [`dump`] shows the result. Problems are collected as [`Diagnostic`]s, never thrown at the first.
 #![forbid(unsafe_code)]
 
 mod apply;
 pub mod diagnostic;
+pub mod dump;
 mod lex;
 pub mod limits;
 mod load;

@@ -311,4 +311,66 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn single_values_are_corrected_with_their_message() {
+        fn with(change: impl Fn(&mut Asked)) -> (Limits, String) {
+            let mut asked = Asked::default();
+            change(&mut asked);
+            let (limits, notes) = resolve(&asked, 2);
+            let all: Vec<_> = notes.into_iter().map(|n| n.message).collect();
+            (limits, all.join("; "))
+        }
+        let (l, notes) = with(|a| a.start_servers = Some(0));
+        assert_eq!((l.start_servers, l.fixed), (1, false));
+        assert_eq!(notes, "StartServers of 0 not allowed, increasing to 1.");
+
+        let (l, notes) = with(|a| a.start_servers = Some(40));
+        assert_eq!((l.start_servers, l.children), (16, 16));
+        assert!(notes.contains("exceeds the 16 children allowed"), "{notes}");
+
+        let (l, notes) = with(|a| a.server_limit = Some(20_001));
+        assert_eq!(l.server_limit, 20_000);
+        assert!(notes.contains("compile-time limit of 20000"), "{notes}");
+
+        let (l, notes) = with(|a| a.thread_limit = Some(100_001));
+        assert_eq!(l.thread_limit, 100_000);
+        assert!(notes.contains("compile-time limit of 100000"), "{notes}");
+
+        let (l, notes) = with(|a| a.min_spare_threads = Some(0));
+        assert_eq!(l.min_spare_threads, 1);
+        assert!(notes.contains("almost certain server failure"), "{notes}");
+
+        let (l, notes) = with(|a| {
+            a.threads_per_child = Some(8);
+            a.min_spare_threads = Some(10);
+            a.max_spare_threads = Some(15);
+        });
+        assert_eq!(l.max_spare_threads, 19);
+        assert!(notes.contains("increasing to 19"), "{notes}");
+    }
+
+    #[test]
+    fn apaches_defaults_hold_as_soon_as_one_number_is_set() {
+        let asked = Asked {
+            start_servers: Some(2),
+            ..Asked::default()
+        };
+        let (l, notes) = resolve(&asked, 2);
+        assert!(notes.is_empty(), "{notes:?}");
+        let expected = Limits {
+            start_servers: 2,
+            children: 16,
+            server_limit: 16,
+            thread_limit: 64,
+            threads_per_child: 25,
+            slots_per_child: 25,
+            max_clients: 400,
+            min_spare_threads: 75,
+            max_spare_threads: 250,
+            max_requests_per_child: 0,
+            fixed: false,
+        };
+        assert_eq!(l, expected);
+    }
 }

@@ -52,18 +52,13 @@ pub fn load(
     options: LoadOptions<'_>,
     source: &dyn Source,
 ) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let mut reader = Reader {
+    let defines = options.defines.iter();
+    let mut reader = Reader::new(
         source,
-        env: options.env,
-        root: options.server_root.clone(),
-        defines: options
-            .defines
-            .iter()
-            .map(|name| (name.clone(), String::new()))
-            .collect(),
-        found: Vec::new(),
-        active: Vec::new(),
-    };
+        options.env,
+        options.server_root.clone(),
+        defines.map(|name| (name.clone(), String::new())).collect(),
+    );
     let mut nodes = reader.text("-C/-c directives", &options.before.join("\n"));
     if let Some(file) = &options.file {
         nodes.extend(reader.file(&reader.root.join(file), None));
@@ -85,14 +80,7 @@ impl Config {
             ..LoadOptions::default()
         };
         let source = MemorySource::new();
-        let mut reader = Reader {
-            source: &source,
-            env: options.env,
-            root: PathBuf::from("/"),
-            defines: Vec::new(),
-            found: Vec::new(),
-            active: Vec::new(),
-        };
+        let mut reader = Reader::new(&source, options.env, PathBuf::from("/"), Vec::new());
         let nodes = reader.text("built-in configuration", "");
         apply::apply(&nodes, reader, &options).0
     }

@@ -94,8 +94,8 @@ table! {
     "KeepAlive" [], 1..1, SV, "On", E, "On or Off: whether connections stay open for further requests";
     "KeepAliveTimeout" [], 1..1, SV, "5", E, "how long an idle connection is kept, in seconds or with ms, s, min, h";
     "LimitRequestBody" [], 1..1, ALL, "1073741824", E, "the most bytes of a request body, 0 for no bound";
-    "LimitRequestFieldSize" [], 1..1, SV, "8190", E, "the most bytes of one request field";
     "LimitRequestFields" [], 1..1, SV, "100", E, "the most fields of a request, 0 for no bound";
+    "LimitRequestFieldSize" [], 1..1, SV, "8190", E, "the most bytes of one request field";
     "LimitRequestLine" [], 1..1, SV, "8190", E, "the most bytes of a request line";
     "Listen" [], 1..2, SERVER, "", E, "a port, or address:port, optionally followed by a protocol";
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
@@ -108,6 +108,7 @@ table! {
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", P, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
+    "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, D, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";
@@ -124,8 +125,8 @@ table! {
     "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, server-status or none";
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
     "ThreadLimit" [], 1..1, SERVER, "64", P, "the most ThreadsPerChild";
-    "ThreadStackSize" [], 1..1, SERVER, "0", P, "bytes of a thread's stack, 0 for the system's choice";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
+    "ThreadStackSize" [], 1..1, SERVER, "0", P, "bytes of a thread's stack, 0 for the system's choice";
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";
     "TypesConfig" [], 1..1, SERVER, "conf/mime.types", E, "the file of MIME types";
     "User" [], 1..1, SERVER, "", E, "a user name or #uid that children run as";
@@ -176,7 +177,6 @@ pub const UNSUPPORTED: &[&str] = &[
     "IndexIgnore",
     "LanguagePriority",
     "ListenCoresBucketsRatio",
-    "Mutex",
     "NameVirtualHost",
     "Protocols",
     "ProxyPass",
@@ -274,4 +274,48 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once_and_in_order() {
+        let names: Vec<String> = DIRECTIVES
+            .iter()
+            .map(|d| d.name.replace('<', "~").to_ascii_lowercase())
+            .collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        for name in UNSUPPORTED {
+            assert!(find(name).is_none(), "{name} is supported and unsupported");
+        }
+    }
+
+    #[test]
+    fn every_row_helps_and_says_where_it_may_stand() {
+        for row in DIRECTIVES {
+            assert!(
+                !row.help.is_empty() && !row.contexts_text().is_empty(),
+                "{}",
+                row.name
+            );
+            assert!(row.arity.0 <= row.arity.1, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn slips_of_the_finger_find_the_name_and_nonsense_does_not() {
+        let cases = [
+            ("ThredsPerChild", Some("ThreadsPerChild")),
+            ("maxrequestworker", Some("MaxRequestWorkers")),
+            ("Lisen", Some("Listen")),
+            ("<Directry", Some("<Directory")),
+            ("Inclde", Some("Include")),
+            ("Frobnicate", None),
+        ];
+        for (typed, meant) in cases {
+            assert_eq!(nearest(typed), meant, "{typed}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Where files come from: the core never touches the disk itself.
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 /// Access to configuration files.
@@ -25,13 +25,23 @@ pub trait Source {
     }
 }
 
+/// Bytes of a file; an Include of a device ends here instead of filling the memory.
+const MAX_FILE: u64 = 16 << 20;
+
 /// The file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StdSource;
 
 impl Source for StdSource {
     fn read(&self, path: &Path) -> io::Result<String> {
-        std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(io::Error::other("larger than a configuration may be"));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()

@@ -9,6 +9,10 @@ use std::path::{Path, PathBuf};
 /// Deepest nesting of sections, and of included files.
 const MAX_SECTIONS: usize = 64;
 const MAX_INCLUDES: usize = 128;
+/// Files read in all, so that files including each other twice come to an end.
+const MAX_FILES: usize = 10_000;
+/// Characters of a line after `${NAME}`: a Define that doubles itself must not eat the memory.
+const MAX_LINE: usize = 1 << 16;
 
 /// A directive, or a section if it has children. A section's name starts with `<`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +59,7 @@ fn quoted(text: &str) -> String {
 /// Reads text that stands alone: no files, no environment; with what was found wrong.
 pub fn parse(name: &str, text: &str) -> (Vec<Node>, Vec<Diagnostic>) {
     let source = crate::source::MemorySource::new();
-    let mut reader = Reader {
-        source: &source,
-        env: &|_| None,
-        root: PathBuf::from("/"),
-        defines: Vec::new(),
-        found: Vec::new(),
-        active: Vec::new(),
-    };
+    let mut reader = Reader::new(&source, &|_| None, PathBuf::from("/"), Vec::new());
     let nodes = reader.text(name, text);
     (nodes, reader.found)
 }
@@ -74,7 +71,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) root: PathBuf,
     pub(crate) defines: Vec<(String, String)>,
     pub(crate) found: Vec<Diagnostic>,
-    pub(crate) active: Vec<PathBuf>,
+    active: Vec<PathBuf>,
+    /// Sections open in the files that include the present one.
+    depth: usize,
+    files: usize,
 }
 
 enum Kind {
@@ -92,7 +92,25 @@ struct Frame {
     children: Vec<Node>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        source: &'a dyn Source,
+        env: &'a dyn Fn(&str) -> Option<String>,
+        root: PathBuf,
+        defines: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            source,
+            env,
+            root,
+            defines,
+            found: Vec::new(),
+            active: Vec::new(),
+            depth: 0,
+            files: 0,
+        }
+    }
+
     fn error(&mut self, message: impl Into<String>, at: &Origin) {
         self.found.push(Diagnostic::error(message, Some(at)));
     }
@@ -112,6 +130,14 @@ impl Reader<'_> {
                 "Exceeded the maximum depth of included files",
                 at,
             ));
+            return Vec::new();
+        }
+        self.files += 1;
+        if self.files > MAX_FILES {
+            if self.files == MAX_FILES + 1 {
+                let text = format!("More than {MAX_FILES} files are included");
+                self.found.push(Diagnostic::error(text, at));
+            }
             return Vec::new();
         }
         let text = match self.source.read(path) {
@@ -154,7 +180,9 @@ impl Reader<'_> {
                 (Some('<'), _) => self.open(&file, line, skipping, &mut stack),
                 _ if skipping => {}
                 _ => {
+                    self.depth += stack.len();
                     let nodes = self.directive(&file, line);
+                    self.depth -= stack.len();
                     stack
                         .last_mut()
                         .map_or(&mut top, |frame| &mut frame.children)
@@ -178,13 +206,26 @@ impl Reader<'_> {
             found,
             ..
         } = self;
+        if !line
+            .windows(2)
+            .any(|two| two[0].c == '$' && two[1].c == '{')
+        {
+            return line.to_vec();
+        }
         let value = |name: &str| match defines.iter().find(|(n, _)| n == name) {
             Some((_, value)) => Some(value.clone()),
             None => env(name),
         };
-        expand(line, &value, &mut |name, run| {
+        let mut undefined = Vec::new();
+        let out = expand(line, MAX_LINE, &value, &mut |name, run| {
             let text = format!("Config variable ${{{name}}} is not defined");
-            found.push(Diagnostic::warning(text, Some(&file.origin(run))));
+            undefined.push(Diagnostic::warning(text, Some(&file.origin(run))));
+        });
+        found.append(&mut undefined);
+        out.unwrap_or_else(|| {
+            let text = format!("Line is longer than {MAX_LINE} characters after its variables");
+            found.push(Diagnostic::error(text, Some(&file.origin(line))));
+            Vec::new()
         })
     }
 
@@ -223,8 +264,8 @@ impl Reader<'_> {
         } else {
             self.kind(&name, &args)
         };
-        if stack.len() >= MAX_SECTIONS {
-            if stack.len() == MAX_SECTIONS {
+        if self.depth + stack.len() >= MAX_SECTIONS {
+            if self.depth + stack.len() == MAX_SECTIONS {
                 self.error("Sections are nested too deeply", &name.at);
             }
             kind = Kind::Skip;
@@ -306,7 +347,7 @@ impl Reader<'_> {
             if name.text.eq_ignore_ascii_case("ServerRoot")
                 && let Some(dir) = args.first()
             {
-                self.root = PathBuf::from(&dir.text);
+                self.root = self.root.join(&dir.text);
             }
             return vec![Node {
                 name,
@@ -381,12 +422,31 @@ impl Reader<'_> {
         } else {
             vec![path]
         };
+        let mut nodes = Vec::new();
+        self.include_all(&mut paths, &pattern.at, 0, &mut nodes);
+        nodes
+    }
+
+    /// Reads files in sorted order; directories among them with all that is in them.
+    fn include_all(
+        &mut self,
+        paths: &mut [PathBuf],
+        at: &Origin,
+        depth: usize,
+        nodes: &mut Vec<Node>,
+    ) {
         paths.sort();
-        let at = pattern.at.clone();
-        paths
-            .iter()
-            .flat_map(|path| self.file(path, Some(&at)))
-            .collect()
+        for path in paths {
+            if !self.source.is_dir(path) {
+                nodes.extend(self.file(path, Some(at)));
+            } else if depth < MAX_INCLUDES {
+                let mut inside = self.directory(path, at);
+                self.include_all(&mut inside, at, depth + 1, nodes);
+            } else {
+                let text = format!("Directory {} is nested too deeply", path.display());
+                self.error(text, at);
+            }
+        }
     }
 
     fn directory(&mut self, dir: &Path, at: &Origin) -> Vec<PathBuf> {

@@ -29,7 +29,7 @@ pub struct Config {
     pub receive_buffer_size: Located<u32>,
     /// `AcceptFilter` lines as (protocol, filter); none means filter `none`.
     pub accept_filters: Vec<Located<(String, String)>>,
-    /// `AcceptMutex` (or `Mutex`).
+    /// `AcceptMutex`, or `Mutex` for the accept lock.
     pub accept_mutex: Located<AcceptMutex>,
     /// `LockFile`, absolute.
     pub lock_file: Option<Located<PathBuf>>,
@@ -94,11 +94,11 @@ pub struct HostSettings {
     pub limit_request_field_size: Located<u32>,
     /// `LimitRequestFields`; 0 is without end.
     pub limit_request_fields: Located<u32>,
-    /// `ErrorLog`; `None` is standard error.
+    /// `ErrorLog`; `None` is standard error (built-in configuration), in a virtual host the main server's.
     pub error_log: Option<Located<LogTarget>>,
     /// `LogLevel`.
     pub log_level: Located<LogLevel>,
-    /// `CustomLog` (and `TransferLog`).
+    /// `CustomLog`.
     pub custom_logs: Vec<Located<CustomLog>>,
     /// Per-directory settings written outside any section.
     pub base: DirSettings,

@@ -97,6 +97,14 @@ pub(crate) fn listen(text: &str, protocol: Option<&str>) -> Result<Listen, Strin
         .ok()
         .filter(|p| *p > 0)
         .ok_or("Invalid address or port")?;
+    if let Some(host) = host.filter(|host| host.contains([':', '['])) {
+        let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let address = inner.map(|h| h.split_once('%').map_or(h, |(address, _scope)| address));
+        let valid = address.is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok());
+        if !valid {
+            return Err("Invalid address or port".to_owned());
+        }
+    }
     let host = host
         .filter(|host| *host != "*")
         .map(|host| host.trim_matches(['[', ']']).to_owned());
@@ -139,4 +147,123 @@ pub(crate) fn range_timeout(text: &str) -> Option<RangeTimeout> {
         out.min_rate = Some(500);
     }
     parts.next().is_none().then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_in_every_notation_contain_what_they_should() {
+        let cases = [
+            ("10", "10.255.0.1", "11.0.0.1"),
+            ("10.1", "10.1.9.9", "10.2.0.0"),
+            ("192.168.1.", "192.168.1.7", "192.168.2.7"),
+            ("10.1.2.3", "10.1.2.3", "10.1.2.4"),
+            ("172.16.0.0/12", "172.31.255.255", "172.32.0.0"),
+            ("172.16.0.0/255.240.0.0", "172.31.255.255", "172.32.0.0"),
+            ("fe80::/10", "febf::1", "fec0::1"),
+            ("::1", "::1", "::2"),
+            ("0.0.0.0/0", "255.255.255.255", "::1"),
+        ];
+        for (net, inside, outside) in cases {
+            let cidr = Cidr::parse(net).expect(net);
+            assert!(cidr.contains(inside.parse().expect(inside)), "{net}");
+            assert!(!cidr.contains(outside.parse().expect(outside)), "{net}");
+        }
+        for bad in [
+            "",
+            "a",
+            "10.1.2.3.4",
+            "10.0.0.0/33",
+            "::/129",
+            "10/8",
+            "256",
+            "10.0.0.0/255.0.255.0",
+        ] {
+            assert_eq!(Cidr::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_strictly_decimal() {
+        let cases = [("0", Some(0)), ("-7", Some(-7)), ("007", Some(7))];
+        for (text, expected) in cases {
+            assert_eq!(number(text), expected, "{text}");
+        }
+        for bad in [
+            "",
+            "-",
+            "+1",
+            "1k",
+            "0x1",
+            "1.5",
+            " 1",
+            "99999999999999999999",
+        ] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        let millis = |text| time(text).map(|t| t.as_millis());
+        let cases = [
+            ("5", 5_000),
+            ("500ms", 500),
+            ("2min", 120_000),
+            ("1H", 3_600_000),
+            ("3s", 3_000),
+            ("0", 0),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(millis(text), Some(expected), "{text}");
+        }
+        for bad in ["", "-1", "ms", "5 s", "5d", "99999999999"] {
+            assert_eq!(time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses_split_into_host_and_port() {
+        let host = |text| listen(text, None).map(|l| (l.host, l.port));
+        let some = |host: &str| Some(host.to_owned());
+        assert_eq!(host("80"), Ok((None, 80)));
+        assert_eq!(host("*:80"), Ok((None, 80)));
+        assert_eq!(host("1.2.3.4:80"), Ok((some("1.2.3.4"), 80)));
+        assert_eq!(host("[::]:80"), Ok((some("::"), 80)));
+        assert_eq!(host("[fe80::1%eth0]:80"), Ok((some("fe80::1%eth0"), 80)));
+        assert_eq!(host("a.example:80"), Ok((some("a.example"), 80)));
+        let protocol = |text, given| listen(text, given).map(|l| l.protocol);
+        assert_eq!(protocol("443", None), Ok("https".to_owned()));
+        assert_eq!(protocol("80", None), Ok("http".to_owned()));
+        assert_eq!(protocol("80", Some("HTTPS")), Ok("https".to_owned()));
+        for bad in [
+            "", "0", "65536", ":80", "a", "a:", "a:b", "[::1]", "[::1:80", "::1:80",
+        ] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn read_timeouts_have_a_range_and_a_rate() {
+        let parts = |text| {
+            range_timeout(text)
+                .map(|r| (r.initial.as_secs(), r.max.map(|m| m.as_secs()), r.min_rate))
+        };
+        assert_eq!(parts("20"), Some((20, None, None)));
+        assert_eq!(parts("20-40,MinRate=9"), Some((20, Some(40), Some(9))));
+        assert_eq!(parts("20-40"), Some((20, Some(40), Some(500))));
+        assert_eq!(parts("0"), Some((0, None, None)));
+        for bad in [
+            "",
+            "a",
+            "40-20",
+            "20,MinRate=0",
+            "20,Rate=1",
+            "20,MinRate=1,x",
+        ] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
 }

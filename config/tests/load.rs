@@ -105,6 +105,55 @@ fn each_mistake_has_its_message_line_and_column() {
             9,
         ),
         ("Include p.conf", "includes itself", 9),
+        ("Listen [x]:80", "Invalid address or port", 8),
+        ("Listen ::1", "Invalid address or port", 8),
+        ("Mutex foo:/x", "Invalid Mutex argument foo:/x", 7),
+        ("SSLEngine On", "connections would not be encrypted", 1),
+        (
+            "<FilesMatch ^x>\nRequire all denied\n</FilesMatch>",
+            "its Require would not be enforced",
+            1,
+        ),
+        (
+            "CoreDumpDirectory /x",
+            "CoreDumpDirectory /x does not exist",
+            19,
+        ),
+        (
+            "ThreadStackSize -1",
+            "Invalid ThreadStackSize value: -1",
+            17,
+        ),
+        ("LimitRequestLine -1", "must be a non-negative integer", 18),
+        ("LogLevel loud", "Log level keyword must be one of", 10),
+        (
+            "EnableExceptionHook 1",
+            "parameter must be 'on' or 'off'",
+            21,
+        ),
+        (
+            "AsyncRequestWorkerFactor 0",
+            "must be a positive number",
+            26,
+        ),
+        ("HostnameLookups On", "HostnameLookups must be Off", 17),
+        ("Group #x", "bad group name #x", 7),
+        (
+            "ServerRoot /nowhere",
+            "ServerRoot must be a valid directory",
+            12,
+        ),
+        ("RequestReadTimeout header=x", "is not of the form", 20),
+        (
+            "MaxRequestsPerChild -1",
+            "must be a non-negative integer",
+            21,
+        ),
+        (
+            "<Directory /a>\nRequire all granted\nRequire not ip 10\n</Directory>",
+            "Require not has no effect outside <RequireAll>",
+            1,
+        ),
         ("Define a:b", "Variable name must not contain ':'", 8),
         (
             "LoadModule php_module x.so",
@@ -266,4 +315,119 @@ fn builtin_configuration_listens_on_loopback_and_names_no_file() {
         (c.limits.threads_per_child, c.limits.slots_per_child),
         (4, 256)
     );
+}
+
+#[test]
+fn a_comment_after_a_directive_brings_help() {
+    let errors = read(&source("Listen 80\nMaxClients 5 # many")).unwrap_err();
+    let help = errors[0].help.as_deref();
+    assert_eq!(help, Some("a comment needs a line of its own"));
+    assert_eq!(errors[0].column(), Some(14));
+}
+
+#[test]
+fn a_define_that_doubles_itself_is_stopped() {
+    let text = "Define A xxxxxxxxxxxxxxxx\n".to_owned() + &"Define A ${A}${A}\n".repeat(40);
+    let errors = read(&source(&text)).unwrap_err();
+    assert!(errors[0].message.starts_with("Line is longer than"));
+}
+
+#[test]
+fn files_that_include_each_other_twice_come_to_an_end() {
+    let mut files = source("Include 0.conf");
+    for n in 0..100 {
+        let text = format!("Include {0}.conf\nInclude {0}.conf", n + 1);
+        files = files.with(format!("/etc/p/{n}.conf"), text);
+    }
+    let errors = read(&files.with("/etc/p/100.conf", "")).unwrap_err();
+    let bound = |e: &Diagnostic| e.message == "More than 10000 files are included";
+    assert!(errors.iter().any(bound));
+}
+
+#[test]
+fn include_reads_a_directory_to_its_depth() {
+    let files = source("Include conf.d")
+        .with("/etc/p/conf.d/a/b", "Listen 1")
+        .with("/etc/p/conf.d/c", "Listen 2");
+    let ports = read(&files).unwrap().0.listens;
+    assert_eq!(ports.iter().map(|l| l.port).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_virtual_host_has_its_own_logs_and_formats_may_come_later() {
+    let c = config(
+        "Listen 80\nCustomLog a n\n<VirtualHost *>\nCustomLog b n\n</VirtualHost>\nLogFormat %h n",
+    );
+    let formats = |logs: &[parkade_config::Located<parkade_config::CustomLog>]| {
+        logs.iter().map(|l| l.format.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(formats(&c.main.custom_logs), ["%h"]);
+    assert_eq!(formats(&c.virtual_hosts[0].settings.custom_logs), ["%h"]);
+}
+
+#[test]
+fn mutex_sets_the_accept_lock_only() {
+    let c = config("Listen 80\nMutex flock:/tmp default\nMutex sysvsem ssl-cache");
+    assert_eq!(*c.accept_mutex, parkade_config::AcceptMutex::Flock);
+    assert!(c.lock_file.unwrap().ends_with("tmp/accept.lock"));
+}
+
+#[test]
+fn the_dump_names_each_value_with_its_origin() {
+    let text = parkade_config::dump::text(&config(
+        "Listen [::1]:8443 https\nKeepAliveTimeout 500ms\n<VirtualHost *:80>\nServerName v\n</VirtualHost>",
+    ));
+    let line = |start: &str| {
+        let found = text.lines().find(|line| line.starts_with(start));
+        let found = found.unwrap_or_else(|| panic!("{start}: {text}"));
+        found.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("Listen "),
+        "Listen [::1]:8443 https # /etc/p/p.conf:1:8"
+    );
+    assert_eq!(
+        line("KeepAliveTimeout"),
+        "KeepAliveTimeout 500ms # /etc/p/p.conf:2:18"
+    );
+    assert_eq!(line("Timeout"), "Timeout 60 # default");
+    assert_eq!(
+        line("<VirtualHost"),
+        "<VirtualHost *:80> # /etc/p/p.conf:3:1"
+    );
+    assert_eq!(line("    ServerName"), "ServerName v # /etc/p/p.conf:4:12");
+}
+
+#[test]
+fn require_all_takes_addresses_away() {
+    let c = config(
+        "Listen 80\n<Location /d>\n<RequireAll>\nRequire all granted\nRequire not ip 10.1\n</RequireAll>\n</Location>",
+    );
+    let require: &Require = c.main.sections[0].settings.require.as_ref().unwrap();
+    assert!(!require.permits("10.1.0.9".parse().unwrap(), None));
+    assert!(require.permits("10.2.0.9".parse().unwrap(), None));
+    assert!(!require.is_by_address());
+}
+
+#[cfg(feature = "pretty")]
+#[test]
+fn a_rendered_error_shows_the_line_and_a_caret_below_the_word() {
+    let errors = read(&source("Listen 80\n  KeepAlive  Maybe")).unwrap_err();
+    let expected = [
+        "error: KeepAlive must be On or Off",
+        " --> /etc/p/p.conf:2:14",
+        "  |",
+        "2 |   KeepAlive  Maybe",
+        "  |              ^^^^^",
+    ];
+    assert_eq!(errors[0].render().trim_end(), expected.join("\n"));
+}
+
+#[test]
+fn a_file_that_names_no_log_and_no_pid_file_has_them_below_the_server_root() {
+    let c = config("Listen 80");
+    let expected = parkade_config::LogTarget::File("/etc/p/logs/error_log".into());
+    assert_eq!(c.main.error_log.unwrap().value, expected);
+    assert!(c.pid_file.unwrap().ends_with("p/logs/httpd.pid"));
+    assert!(Config::builtin(1).main.error_log.is_none());
 }

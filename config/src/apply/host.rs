@@ -26,9 +26,14 @@ impl Apply<'_> {
                 word.at.clone(),
             ));
         }
+        // A virtual host with a CustomLog of its own does not write to the main server's.
+        let own = |child: &Node| child.name.text.eq_ignore_ascii_case("CustomLog");
+        if node.children.iter().flatten().any(own) {
+            settings.custom_logs.clear();
+        }
         for child in node.children.iter().flatten() {
             if let Some(row) = self.check(child, VHOST) {
-                self.host(&mut settings, &config.log_formats, row.name, child, VHOST);
+                self.host(&mut settings, row.name, child, VHOST);
             }
         }
         config.virtual_hosts.push(VirtualHost {
@@ -41,7 +46,6 @@ impl Apply<'_> {
     pub(super) fn host(
         &mut self,
         host: &mut HostSettings,
-        formats: &[(String, String)],
         name: &'static str,
         node: &Node,
         context: u8,
@@ -108,11 +112,10 @@ impl Apply<'_> {
                     self.error("CustomLog: conditions are not supported", third);
                 }
                 let given = node.args.get(1).map_or("common", |w| &*w.text);
-                let found = formats.iter().find(|(nick, _)| nick == given);
-                let format = found.map_or_else(|| given.to_owned(), |(_, format)| format.clone());
+                // A nickname until `finish`, since LogFormat may come later.
                 let log = CustomLog {
                     target: self.target(word),
-                    format,
+                    format: given.to_owned(),
                 };
                 host.custom_logs.push(Located::new(log, at()));
             }

@@ -15,7 +15,7 @@ use crate::load::LoadOptions;
 use crate::schema::{self, DIR, Directive, LOC, SERVER, Status, VHOST};
 use crate::source::Source;
 use crate::tree::{Node, Reader, Word};
-use crate::typed::{Config, HostSettings, Listen};
+use crate::typed::{Config, HostSettings, Listen, LogTarget};
 use crate::values;
 use std::path::PathBuf;
 
@@ -67,11 +67,11 @@ impl Apply<'_> {
     fn check(&mut self, node: &Node, context: u8) -> Option<&'static Directive> {
         let name = &node.name;
         let Some(row) = schema::find(&name.text) else {
-            self.unknown(name);
+            self.unknown(node);
             return None;
         };
         if (node.children.is_some()) != row.name.starts_with('<') {
-            self.unknown(name);
+            self.unknown(node);
             return None;
         }
         if row.contexts & context == 0 {
@@ -110,7 +110,12 @@ impl Apply<'_> {
                 };
                 format!("{} takes {count}, {}", row.name, row.help)
             };
-            self.error(text, node.args.get(max).unwrap_or(name));
+            let surplus = node.args.get(max);
+            let mut found = Diagnostic::error(text, Some(&surplus.unwrap_or(name).at));
+            if surplus.is_some_and(|word| word.text.starts_with('#')) {
+                found = found.with_help("a comment needs a line of its own");
+            }
+            self.found.push(found);
             return None;
         }
         if row.status == Status::ParsedOnly {
@@ -123,11 +128,17 @@ impl Apply<'_> {
         Some(row)
     }
 
-    fn unknown(&mut self, name: &Word) {
+    fn unknown(&mut self, node: &Node) {
+        let name = &node.name;
         if schema::UNSUPPORTED
             .iter()
             .any(|known| known.eq_ignore_ascii_case(&name.text))
         {
+            if let Some(what) = protects(node) {
+                let text = format!("{} is not supported here, and without it {what}", name.text);
+                self.error(text, name);
+                return;
+            }
             let text = format!(
                 "{} is an Apache directive that is not supported here, ignored",
                 name.text
@@ -154,10 +165,7 @@ impl Apply<'_> {
             return;
         }
         if !self.server(config, row.name, &node.args) {
-            let Config {
-                main, log_formats, ..
-            } = config;
-            self.host(main, log_formats, row.name, node, SERVER);
+            self.host(&mut config.main, row.name, node, SERVER);
         }
     }
 
@@ -236,6 +244,7 @@ impl Apply<'_> {
             config.notes.push(found.clone());
             self.found.push(found);
         }
+        resolve_nicknames(config);
         if options.file.is_none() {
             if config.listens.is_empty() {
                 let listen = Listen {
@@ -258,11 +267,61 @@ impl Apply<'_> {
             self.found
                 .push(error.with_help("add a line such as \"User www-data\""));
         }
+        if config.main.error_log.is_none() {
+            let target = LogTarget::File(self.root.join("logs/error_log"));
+            config.main.error_log = Some(Located::default_value(target));
+        }
         if config.pid_file.is_none() {
             config.pid_file = Some(Located::default_value(self.root.join("logs/httpd.pid")));
         }
         if config.types_config.is_none() {
             config.types_config = Some(Located::default_value(self.root.join("conf/mime.types")));
+        }
+    }
+}
+
+/// What would be open to everybody if this unsupported directive were skipped with no more than a warning.
+fn protects(node: &Node) -> Option<&'static str> {
+    let is = |node: &Node, name: &str| node.name.text.eq_ignore_ascii_case(name);
+    let first = |text: &str| {
+        node.args
+            .first()
+            .is_some_and(|word| word.text.eq_ignore_ascii_case(text))
+    };
+    if is(node, "SSLEngine") && first("on") {
+        return Some("connections would not be encrypted");
+    }
+    let refuses = |child: &Node| {
+        is(child, "Require") && !child.args.iter().any(|word| word.text == "granted")
+            || ["<RequireAll", "<RequireAny", "<RequireNone"]
+                .iter()
+                .any(|name| is(child, name))
+            || protects(child).is_some()
+    };
+    let inside = node.children.as_deref().unwrap_or_default();
+    inside
+        .iter()
+        .any(refuses)
+        .then_some("its Require would not be enforced")
+}
+
+fn resolve_nicknames(config: &mut Config) {
+    let Config {
+        main,
+        virtual_hosts,
+        log_formats,
+        ..
+    } = config;
+    let hosts = virtual_hosts.iter_mut().map(|host| &mut host.settings);
+    for log in std::iter::once(main)
+        .chain(hosts)
+        .flat_map(|host| &mut host.custom_logs)
+    {
+        let found = log_formats
+            .iter()
+            .find(|(nick, _)| *nick == log.value.format);
+        if let Some((_, format)) = found {
+            log.value.format.clone_from(format);
         }
     }
 }

@@ -28,6 +28,7 @@ impl Apply<'_> {
                 "<Files" => children.extend(self.section(row.name, child)),
                 "Require" | "<RequireAny" | "<RequireAll" | "<RequireNone" => {
                     if let Some(new) = self.require(row.name, child, context) {
+                        self.refuse_negative(&new, child);
                         let old = settings.require.take();
                         let at = old
                             .as_ref()
@@ -78,7 +79,11 @@ impl Apply<'_> {
                 continue;
             };
             if row.name.contains("Require") {
-                all.extend(self.require(row.name, child, context));
+                let new = self.require(row.name, child, context);
+                if let Some(new) = new.as_ref().filter(|_| name != "<RequireAll") {
+                    self.refuse_negative(new, child);
+                }
+                all.extend(new);
             } else {
                 self.error(format!("{} not allowed here", row.name), &child.name);
             }
@@ -88,6 +93,16 @@ impl Apply<'_> {
             "<RequireAll" => Require::All(all),
             _ => Require::None(all),
         })
+    }
+
+    /// Where one line that holds is enough, `not` would let everybody else in.
+    fn refuse_negative(&mut self, require: &Require, node: &Node) {
+        if matches!(require, Require::Not(_)) {
+            let text = "Require not has no effect outside <RequireAll>";
+            let found = Diagnostic::error(text, Some(&node.name.at));
+            self.found
+                .push(found.with_help("put all lines of the section into <RequireAll>"));
+        }
     }
 
     fn require_line(&mut self, args: &[Word]) -> Option<Require> {

@@ -1,6 +1,7 @@
 //! Server-wide directives.
 use super::Apply;
 use crate::diagnostic::Located;
+use crate::limits::Asked;
 use crate::tree::Word;
 use crate::typed::{AcceptMutex, Account, Config, ReactorBackend};
 use crate::values;
@@ -19,28 +20,28 @@ impl Apply<'_> {
         let at = || word.at.clone();
         match name {
             "AcceptFilter" => {
-                let filter = args.get(1).map_or("none", |w| &*w.text).to_ascii_lowercase();
+                let filter = args
+                    .get(1)
+                    .map_or("none", |w| &*w.text)
+                    .to_ascii_lowercase();
                 if !["none", "data", "httpready"].contains(&&*filter) {
-                    self.error(format!("AcceptFilter \"{filter}\" is not known; available: none, data"), word);
+                    self.error(
+                        format!("AcceptFilter \"{filter}\" is not known; available: none, data"),
+                        word,
+                    );
                 }
-                config.accept_filters.push(Located::new((word.text.to_ascii_lowercase(), filter), at()));
+                config
+                    .accept_filters
+                    .push(Located::new((word.text.to_ascii_lowercase(), filter), at()));
             }
-            "AcceptMutex" => match word.text.to_ascii_lowercase().as_str() {
-                "default" | "none" => config.accept_mutex = Located::new(AcceptMutex::Default, at()),
-                "flock" => config.accept_mutex = Located::new(AcceptMutex::Flock, at()),
-                "fcntl" => config.accept_mutex = Located::new(AcceptMutex::Fcntl, at()),
-                "posixsem" => config.accept_mutex = Located::new(AcceptMutex::PosixSem, at()),
-                "pthread" => config.accept_mutex = Located::new(AcceptMutex::Pthread, at()),
-                "sysvsem" => config.accept_mutex = Located::new(AcceptMutex::SysvSem, at()),
-                _ => self.error(
-                    format!(
-                        "{} is an invalid mutex mechanism; Valid mutexes: Default, flock, fcntl, posixsem, pthread, \
-                         sysvsem",
-                        word.text
-                    ),
-                    word,
-                ),
+            "AcceptMutex" => match mechanism(&word.text) {
+                Some(found) => config.accept_mutex = Located::new(found, at()),
+                None => {
+                    let text = format!("{} is an invalid mutex mechanism; {MECHANISMS}", word.text);
+                    self.error(text, word);
+                }
             },
+            "Mutex" => self.mutex(config, args),
             "AsyncRequestWorkerFactor" => match word.text.parse::<f64>() {
                 Ok(factor) if factor.is_finite() && factor > 0.0 => {
                     config.async_request_worker_factor = Some(Located::new(factor, at()));
@@ -50,9 +51,15 @@ impl Apply<'_> {
             "CoreDumpDirectory" => {
                 let path = self.path(word);
                 if !self.source.exists(&path) {
-                    self.error(format!("CoreDumpDirectory {} does not exist", word.text), word);
+                    self.error(
+                        format!("CoreDumpDirectory {} does not exist", word.text),
+                        word,
+                    );
                 } else if !self.source.is_dir(&path) {
-                    self.error(format!("CoreDumpDirectory {} is not a directory", word.text), word);
+                    self.error(
+                        format!("CoreDumpDirectory {} is not a directory", word.text),
+                        word,
+                    );
                 }
                 config.core_dump_directory = Some(path);
             }
@@ -69,7 +76,12 @@ impl Apply<'_> {
                 None => self.error(format!("{name} has wrong format"), word),
             },
             "Listen" => match values::listen(&word.text, args.get(1).map(|w| &*w.text)) {
-                Ok(new) if config.listens.iter().any(|l| l.host == new.host && l.port == new.port) => {
+                Ok(new)
+                    if config
+                        .listens
+                        .iter()
+                        .any(|l| l.host == new.host && l.port == new.port) =>
+                {
                     self.error("Cannot define multiple Listeners on the same IP:port", word);
                 }
                 Ok(new) => config.listens.push(Located::new(new, at())),
@@ -83,11 +95,17 @@ impl Apply<'_> {
                 }
             }
             "SendBufferSize" | "ReceiveBufferSize" => {
-                let slot =
-                    if name.starts_with('S') { &mut config.send_buffer_size } else { &mut config.receive_buffer_size };
+                let slot = if name.starts_with('S') {
+                    &mut config.send_buffer_size
+                } else {
+                    &mut config.receive_buffer_size
+                };
                 match values::number(&word.text) {
                     Some(1..512 | ..=-1) => {
-                        self.error(format!("{name} must be >= 512 bytes, or 0 for system default."), word);
+                        self.error(
+                            format!("{name} must be >= 512 bytes, or 0 for system default."),
+                            word,
+                        );
                     }
                     _ => self.set_u32(slot, name, word, 0),
                 }
@@ -97,7 +115,7 @@ impl Apply<'_> {
             "ScoreBoardFile" => config.scoreboard_file = Some(self.path(word)),
             "TypesConfig" => config.types_config = Some(self.path(word)),
             "ServerRoot" => {
-                let path = Located::new(std::path::PathBuf::from(&word.text), at());
+                let path = self.path(word);
                 if !self.source.is_dir(&path) {
                     self.error("ServerRoot must be a valid directory", word);
                 }
@@ -110,7 +128,10 @@ impl Apply<'_> {
                     "io_uring" => ReactorBackend::IoUring,
                     "kqueue" => ReactorBackend::Kqueue,
                     _ => {
-                        self.error("ReactorBackend must be auto, epoll, io_uring or kqueue", word);
+                        self.error(
+                            "ReactorBackend must be auto, epoll, io_uring or kqueue",
+                            word,
+                        );
                         return true;
                     }
                 };
@@ -127,40 +148,66 @@ impl Apply<'_> {
     }
 
     fn limit(&mut self, name: &'static str, word: &Word) -> bool {
+        let slot: fn(&mut Asked) -> &mut Option<i64> = match name {
+            "StartServers" => |asked| &mut asked.start_servers,
+            "ServerLimit" => |asked| &mut asked.server_limit,
+            "ThreadLimit" => |asked| &mut asked.thread_limit,
+            "ThreadsPerChild" => |asked| &mut asked.threads_per_child,
+            "MaxClients" => |asked| &mut asked.max_clients,
+            "MinSpareThreads" => |asked| &mut asked.min_spare_threads,
+            "MaxSpareThreads" => |asked| &mut asked.max_spare_threads,
+            "MaxRequestsPerChild" => |asked| &mut asked.max_requests_per_child,
+            _ => return false,
+        };
         // Values below 1 are corrected with a warning, as Apache does, except where they make no sense at all.
         let min = if name == "MaxRequestsPerChild" {
             0
         } else {
             i64::from(i32::MIN)
         };
-        let asked = &mut self.asked;
-        let slot = match name {
-            "StartServers" => &mut asked.start_servers,
-            "ServerLimit" => &mut asked.server_limit,
-            "ThreadLimit" => &mut asked.thread_limit,
-            "ThreadsPerChild" => &mut asked.threads_per_child,
-            "MaxClients" => &mut asked.max_clients,
-            "MinSpareThreads" => &mut asked.min_spare_threads,
-            "MaxSpareThreads" => &mut asked.max_spare_threads,
-            "MaxRequestsPerChild" => &mut asked.max_requests_per_child,
-            _ => return false,
-        };
-        let mut value = *slot;
         if let Some(n) = self.number(name, word, min, i64::from(i32::MAX)) {
-            value = Some(n);
+            *slot(&mut self.asked) = Some(n);
             self.asked_at.push((name, word.clone()));
         }
-        match name {
-            "StartServers" => self.asked.start_servers = value,
-            "ServerLimit" => self.asked.server_limit = value,
-            "ThreadLimit" => self.asked.thread_limit = value,
-            "ThreadsPerChild" => self.asked.threads_per_child = value,
-            "MaxClients" => self.asked.max_clients = value,
-            "MinSpareThreads" => self.asked.min_spare_threads = value,
-            "MaxSpareThreads" => self.asked.max_spare_threads = value,
-            _ => self.asked.max_requests_per_child = value,
-        }
         true
+    }
+
+    /// `Mutex mechanism[:directory] [default|mpm-accept|other names] [OmitPID]`: only the accept lock is ours.
+    fn mutex(&mut self, config: &mut Config, args: &[Word]) {
+        let Some((word, names)) = args.split_first() else {
+            return;
+        };
+        let (kind, dir) = word
+            .text
+            .split_once(':')
+            .map_or((&*word.text, None), |(kind, dir)| (kind, Some(dir)));
+        let found = match kind.to_ascii_lowercase().as_str() {
+            "no" => Some(AcceptMutex::Default),
+            "file" => Some(AcceptMutex::Flock),
+            "sem" => Some(AcceptMutex::PosixSem),
+            other => mechanism(other),
+        };
+        let Some(found) = found else {
+            let text = format!("Invalid Mutex argument {} ({MECHANISMS})", word.text);
+            return self.error(text, word);
+        };
+        let ours = |name: &Word| {
+            ["default", "mpm-accept"]
+                .iter()
+                .any(|known| name.text.eq_ignore_ascii_case(known))
+        };
+        let mut names = names
+            .iter()
+            .filter(|name| !name.text.eq_ignore_ascii_case("OmitPID"))
+            .peekable();
+        if names.peek().is_some() && !names.any(ours) {
+            return;
+        }
+        config.accept_mutex = Located::new(found, word.at.clone());
+        if let Some(dir) = dir {
+            let file = self.root.join(dir).join("accept.lock");
+            config.lock_file = Some(Located::new(file, word.at.clone()));
+        }
     }
 
     fn account(&mut self, name: &str, word: &Word) -> Option<Located<Account>> {
@@ -185,4 +232,18 @@ impl Apply<'_> {
         }
         Some(Located::new(account, word.at.clone()))
     }
+}
+
+const MECHANISMS: &str = "Valid mutexes: Default, flock, fcntl, posixsem, pthread, sysvsem";
+
+fn mechanism(text: &str) -> Option<AcceptMutex> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "default" | "none" => AcceptMutex::Default,
+        "flock" => AcceptMutex::Flock,
+        "fcntl" => AcceptMutex::Fcntl,
+        "posixsem" => AcceptMutex::PosixSem,
+        "pthread" => AcceptMutex::Pthread,
+        "sysvsem" => AcceptMutex::SysvSem,
+        _ => return None,
+    })
 }
