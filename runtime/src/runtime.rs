@@ -54,7 +54,8 @@ pub(crate) struct Shared {
     descriptors: u32,
     siblings: Option<Siblings>,
     first_byte: AtomicU32,
-    listeners: AtomicU32,
+    /// What each listener's connections are served by; a worker that meets one for the first time looks here.
+    services: Mutex<Vec<Arc<dyn AnyService>>>,
     ended: Mutex<usize>,
     all_ended: Condvar,
 }
@@ -91,6 +92,12 @@ impl Shared {
             .map(|h| h.connections.load(Ordering::Relaxed))
             .sum();
         open >= self.descriptors
+    }
+
+    /// The service of a listener.
+    pub(crate) fn service(&self, listener: u8) -> Option<Arc<dyn AnyService>> {
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services.get(listener as usize).cloned()
     }
 
     pub(crate) fn siblings_accept(&self) -> bool {
@@ -210,7 +217,7 @@ impl Builder {
             first_byte: AtomicU32::new(
                 u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4),
             ),
-            listeners: AtomicU32::new(0),
+            services: Mutex::default(),
             ended: Mutex::new(0),
             all_ended: Condvar::new(),
         });
@@ -313,24 +320,32 @@ impl Runtime {
     /// # Errors
     /// The listener cannot be made non-blocking; there are more than 255 of them.
     pub fn listen(&self, listener: std::net::TcpListener, service: impl Service) -> Result<u8> {
-        let id = self.shared.listeners.fetch_add(1, Ordering::Relaxed);
-        let Ok(id) = u8::try_from(id) else {
-            let why = std::io::Error::new(
-                std::io::ErrorKind::InvalidInput,
-                "a runtime has at most 256 listeners",
-            );
-            return Err(Error::new("listen", String::new(), why));
-        };
         listener
             .set_nonblocking(true)
             .map_err(|e| Error::new("set non-blocking", "listener", e))?;
         let listener = Arc::new(OwnedFd::from(listener));
         let service: Arc<dyn AnyService> = Arc::new(service);
+        // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
+        let id = {
+            let mut services = self
+                .shared
+                .services
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let Ok(id) = u8::try_from(services.len()) else {
+                let why = std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    "a runtime has at most 256 listeners",
+                );
+                return Err(Error::new("listen", String::new(), why));
+            };
+            services.push(service);
+            id
+        };
         for home in &self.shared.homes {
             home.post(Message::Listen {
                 id,
                 listener: listener.clone(),
-                service: service.clone(),
             });
         }
         Ok(id)

@@ -271,3 +271,15 @@ fn a_read_with_a_deadline_times_out_and_a_keepalive_does_not_end_a_handler() {
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "timed out");
 }
+
+/// A connection could be placed on a worker that had not heard of its listener yet, and was reset.
+#[test]
+fn the_very_first_connections_are_served() {
+    for _ in 0..60 {
+        let (_runtime, address) = serve(4, parkade::bursts(echo));
+        let mut streams: Vec<_> = (0..8).map(|_| connect(address)).collect();
+        for stream in &mut streams {
+            ask(stream, b"first");
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! What other threads hand to a worker.
 
-use crate::net::service::AnyService;
 use async_task::Runnable;
 use crossbeam_queue::SegQueue;
 use std::os::fd::OwnedFd;
@@ -17,11 +16,7 @@ pub(crate) enum Message {
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.
-    Listen {
-        id: u8,
-        listener: Arc<OwnedFd>,
-        service: Arc<dyn AnyService>,
-    },
+    Listen { id: u8, listener: Arc<OwnedFd> },
 }
 
 /// Many producers, one worker. The queue's own release and acquire publish the message.

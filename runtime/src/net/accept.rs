@@ -4,7 +4,6 @@
 //! adds each socket straight to the pollset of its home, which need not be woken for it. After 16 accepts it takes
 //! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything.
 
-use super::service::AnyService;
 use crate::park::state::PARKED;
 use crate::reactor::{Interest, LISTENER, token};
 use crate::sys::socket;
@@ -48,13 +47,7 @@ impl Accepting {
 
 impl Worker {
     /// Starts to accept from a listener.
-    pub(crate) fn listen(
-        self: &Rc<Self>,
-        id: u8,
-        listener: &Arc<OwnedFd>,
-        service: Arc<dyn AnyService>,
-    ) {
-        self.install(id, service.localise(id, self.home.clone()));
+    pub(crate) fn listen(self: &Rc<Self>, id: u8, listener: &Arc<OwnedFd>) {
         let added = self.home.pollset.add(
             listener.as_fd(),
             LISTENER + u64::from(id),

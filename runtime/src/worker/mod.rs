@@ -116,8 +116,18 @@ impl Worker {
         self.jobs.borrow_mut().push_back(job);
     }
 
+    /// This worker's side of a listener's service, made when its first connection comes.
     pub(crate) fn service(&self, id: u8) -> Option<Rc<dyn LocalService>> {
-        self.services.borrow().get(id as usize)?.clone()
+        if let Some(Some(service)) = self.services.borrow().get(id as usize) {
+            return Some(service.clone());
+        }
+        let service = self.shared.service(id)?.localise(id, self.home.clone());
+        let mut services = self.services.borrow_mut();
+        if services.len() <= id as usize {
+            services.resize(id as usize + 1, None);
+        }
+        services[id as usize] = Some(service.clone());
+        Some(service)
     }
 
     /// Registers `waker` as what an edge of `slot` wakes, and says under which key.

@@ -130,21 +130,9 @@ impl Worker {
                 Message::Burst { service, cell } => self.queue(Job::Burst { service, cell }),
                 Message::Waiter(key) => self.wake_waiter(key),
                 Message::Spawn(make) => make(),
-                Message::Listen {
-                    id,
-                    listener,
-                    service,
-                } => self.listen(id, &listener, service),
+                Message::Listen { id, listener } => self.listen(id, &listener),
             }
         }
-    }
-
-    pub(crate) fn install(&self, id: u8, service: Rc<dyn crate::net::service::LocalService>) {
-        let mut services = self.services.borrow_mut();
-        if services.len() <= id as usize {
-            services.resize(id as usize + 1, None);
-        }
-        services[id as usize] = Some(service);
     }
 
     fn run_timers(&self) {

@@ -367,13 +367,13 @@ fn other_version(
         .next()
         .unwrap_or_default();
     match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if matches!(minor, b'2'..=b'9') => {
             let mut as_known = bytes.to_vec();
             as_known[line - 1] = b'1';
             parse_at(&as_known, limits)
         }
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            if major.is_ascii_digit() && *major != b'1' && minor.is_ascii_digit() =>
         {
             Err(Refusal::VersionNotSupported)
         }
@@ -392,4 +392,60 @@ fn trim(value: &[u8]) -> &[u8] {
         .rposition(|b| !is_space(b))
         .map_or(start, |i| i + 1);
     &value[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Found by fuzzing: a known version that httparse refuses for another reason was rewritten to itself for ever.
+    #[test]
+    fn a_refused_known_version_is_refused_once() {
+        for line in [
+            "GET / x HTTP/1.1",
+            "GET / HTTP/1.0 HTTP/1.1",
+            "GET / HTTP/9.9 HTTP/1.7",
+            "GET / HTTP/2.0 HTTP/1.0",
+        ] {
+            let text = format!("{line}\r\nHost: a\r\n\r\n");
+            assert!(
+                matches!(
+                    parse(text.as_bytes(), &HeadLimits::default()),
+                    Parsed::Refused(_)
+                ),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_head_knows_its_parts() {
+        let text =
+            b"\r\nPOST http://h:1/a%20b?q=1 HTTP/1.1\r\nHost: other\r\nX: \t y \r\nE:\r\n\r\nrest";
+        let Parsed::Complete(head, used) = parse(text, &HeadLimits::default()) else {
+            panic!()
+        };
+        assert_eq!(&text[used..], b"rest");
+        assert_eq!(
+            (head.path(), head.query(), head.host()),
+            (&b"/a%20b"[..], Some(&b"q=1"[..]), Some("h:1"))
+        );
+        assert_eq!(
+            (head.field("x"), head.field("e")),
+            (Some(&b"y"[..]), Some(&b""[..]))
+        );
+        assert_eq!(head.request_line(), b"POST http://h:1/a%20b?q=1 HTTP/1.1");
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), version in "HTTP/[0-9]\\.[0-9]") {
+            let _ = parse(&bytes, &HeadLimits::default());
+            let mut text = b"GET /".to_vec();
+            text.extend_from_slice(&bytes);
+            text.extend_from_slice(format!(" {version}\r\nHost: a\r\n\r\n").as_bytes());
+            let _ = parse(&text, &HeadLimits::default());
+        }
+    }
 }

@@ -205,11 +205,7 @@ mod tests {
         for (path, expected) in cases {
             let got = normalise(path.as_bytes(), &mut out)
                 .map(|()| String::from_utf8(out.clone()).unwrap());
-            assert_eq!(
-                got.as_deref().map_err(|e| *e),
-                *expected,
-                "{path}"
-            );
+            assert_eq!(got.as_deref().map_err(|e| *e), *expected, "{path}");
         }
     }
 
