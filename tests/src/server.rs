@@ -27,7 +27,8 @@ pub struct Server {
 
 impl Server {
     /// Starts the server. In `configuration`, `{listen}` stands for a free address and `{root}` for
-    /// a fresh folder, which `files` (path below it, content) fill first. Returns once it listens.
+    /// a fresh folder, and a line `{user}` for the `User` that root must name. The folder is what
+    /// `files` (path below it, content) fill first. Returns once it answers.
     ///
     /// # Errors
     /// The build failed, or the server ended or did not listen in time; the error holds what it
@@ -46,6 +47,15 @@ impl Server {
         let text = configuration
             .replace("{listen}", &address.to_string())
             .replace("{root}", &root.path().to_string_lossy());
+        // SAFETY: geteuid has no preconditions and cannot fail.
+        let text = text.replace(
+            "{user}",
+            if unsafe { libc::geteuid() } == 0 {
+                "User nobody"
+            } else {
+                ""
+            },
+        );
         let file = root.path().join("parkade.conf");
         fs::write(&file, text)?;
         let errors = root.path().join("stderr");
@@ -65,7 +75,7 @@ impl Server {
         let mut ended = None;
         let listening = ready::until("the server", PATIENCE, || {
             ended = server.child.try_wait().ok().flatten();
-            ended.is_some() || std::net::TcpStream::connect(address).is_ok()
+            ended.is_some() || answers(address)
         });
         match (listening, ended) {
             (Ok(()), None) => Ok(server),
@@ -161,6 +171,12 @@ impl Drop for Server {
             }
         }
     }
+}
+
+/// True when a request gets any response at all.
+fn answers(address: SocketAddr) -> bool {
+    let request = b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    client::exchange(address, request).is_ok()
 }
 
 /// Builds the server once for this process, in the profile the test itself was built in.
