@@ -27,9 +27,7 @@ impl Rules {
 
     /// Whether everybody may, so that the answer may be kept for everybody.
     pub(crate) fn open_to_all(&self) -> bool {
-        self.require
-            .last()
-            .is_none_or(|r| matches!(r, Require::Granted))
+        self.require.last().is_none_or(everybody)
     }
 
     fn apply(&mut self, settings: &DirSettings) {
@@ -51,6 +49,18 @@ impl Rules {
         }
         if let Some(body) = &settings.limit_request_body {
             self.body = body.value;
+        }
+    }
+}
+
+/// Whether a requirement lets every client in.
+fn everybody(require: &Require) -> bool {
+    match require {
+        Require::Granted => true,
+        Require::Any(any) => any.iter().any(everybody),
+        Require::All(all) => all.iter().all(everybody),
+        Require::Denied | Require::Local | Require::Ip(_) | Require::Not(_) | Require::None(_) => {
+            false
         }
     }
 }
@@ -216,6 +226,22 @@ fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_everybody_may_see_is_kept() {
+        assert!(everybody(&Require::Any(vec![
+            Require::Local,
+            Require::Granted
+        ])));
+        assert!(!everybody(&Require::All(vec![
+            Require::Local,
+            Require::Granted
+        ])));
+        assert!(
+            !everybody(&Require::Not(Box::new(Require::Denied))),
+            "said in a roundabout way: not worth knowing"
+        );
+    }
 
     #[test]
     fn sections_govern_whole_segments() {
