@@ -9,3 +9,6 @@ pub(crate) mod harvest;
 pub(crate) mod slots;
 pub(crate) mod state;
 pub(crate) mod wheel;
+
+#[cfg(all(test, loom))]
+mod models;
