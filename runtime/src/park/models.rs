@@ -28,7 +28,14 @@ fn models_park_against_readiness() {
         let seen = harvester.join().unwrap();
         match seen {
             Readiness::Claimed(_) => assert_eq!(rest, Rest::Resting),
-            Readiness::Recorded => assert!(matches!(rest, Rest::Again(_))),
+            Readiness::Recorded => {
+                assert!(matches!(rest, Rest::Again(_)));
+                let left = state.peek();
+                assert!(
+                    left.has(ACTIVE) && !left.has(PARKED | READY),
+                    "still the owner's: {left:?}"
+                );
+            }
             other => panic!("the edge is lost: {other:?} {rest:?}"),
         }
     });
@@ -45,7 +52,10 @@ fn models_two_harvesters_one_claim() {
         };
         let mine = state.readiness(GENERATION, OWNER, READY);
         let theirs = other.join().unwrap();
-        let claims = [mine, theirs].iter().filter(|r| matches!(r, Readiness::Claimed(_))).count();
+        let claims = [mine, theirs]
+            .iter()
+            .filter(|r| matches!(r, Readiness::Claimed(_)))
+            .count();
         assert_eq!(claims, 1);
     });
 }
@@ -60,7 +70,10 @@ fn models_timeout_against_readiness_and_close() {
         let late = {
             let (state, winners) = (state.clone(), winners.clone());
             thread::spawn(move || {
-                if matches!(state.readiness(GENERATION, OTHER, READY), Readiness::Claimed(_)) {
+                if matches!(
+                    state.readiness(GENERATION, OTHER, READY),
+                    Readiness::Claimed(_)
+                ) {
                     winners.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -89,7 +102,10 @@ fn models_wait_against_readiness() {
         let slept = state.wait_for(READY | RDHUP, false).is_ok();
         let seen = harvester.join().unwrap();
         assert_eq!(slept, seen == Readiness::Wake(OWNER), "{seen:?}");
-        assert!(!(slept && state.peek().has(WAITING)), "awake, but the flag is still up");
+        assert!(
+            !(slept && state.peek().has(WAITING)),
+            "awake, but the flag is still up"
+        );
     });
 }
 
@@ -147,7 +163,10 @@ fn models_no_wake_is_slept_through() {
         waker.join().unwrap();
         rescuer.join().unwrap();
         if asleep {
-            assert!(descriptor.load(Ordering::Acquire), "asleep with a message in the inbox");
+            assert!(
+                descriptor.load(Ordering::Acquire),
+                "asleep with a message in the inbox"
+            );
         }
         harvest.leave_poll();
     });
