@@ -367,7 +367,7 @@ fn other_version(
         .next()
         .unwrap_or_default();
     match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if matches!(minor, b'2'..=b'9') => {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => {
             let mut as_known = bytes.to_vec();
             as_known[line - 1] = b'1';
             parse_at(&as_known, limits)
