@@ -61,6 +61,30 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Workers without threads, for tests that step them.
+    #[cfg(all(test, not(loom)))]
+    #[allow(clippy::unwrap_used, reason = "for tests only")]
+    pub(crate) fn for_tests(
+        pollsets: Vec<Box<dyn crate::reactor::Pollset>>,
+        service: impl Service,
+    ) -> Arc<Self> {
+        let home = |(id, pollset)| {
+            Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms()).unwrap())
+        };
+        Arc::new(Self {
+            homes: pollsets.into_iter().enumerate().map(home).collect(),
+            reserves: Reserves::default(),
+            phase: AtomicU8::new(RUNNING),
+            stop_at: AtomicU64::new(u64::MAX),
+            descriptors: u32::MAX,
+            siblings: None,
+            first_byte: AtomicU32::new(0),
+            services: Mutex::new(vec![Arc::new(service)]),
+            ended: Mutex::new(0),
+            all_ended: Condvar::new(),
+        })
+    }
+
     pub(crate) fn running(&self) -> bool {
         self.phase.load(Ordering::Acquire) == RUNNING
     }

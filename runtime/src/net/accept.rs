@@ -183,7 +183,7 @@ impl Worker {
     }
 
     /// Gives a new connection a home: the emptier of two drawn at random.
-    fn place(self: &Rc<Self>, socket: OwnedFd, peer: std::net::IpAddr, listener: u8) {
+    pub(crate) fn place(self: &Rc<Self>, socket: OwnedFd, peer: std::net::IpAddr, listener: u8) {
         let homes = &self.shared.homes;
         let home: &Home = match homes.len() {
             1 => &homes[0],

@@ -1,4 +1,5 @@
 //! Models for loom: every interleaving of the state word's and the harvest word's users, within the preemption bound.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::harvest::HarvestWord;
 use super::state::{ACTIVE, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING};

@@ -112,7 +112,7 @@ pub(crate) enum Rest {
 pub(crate) struct StateWord(AtomicU64);
 
 impl StateWord {
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn new(s: Snapshot) -> Self {
         Self(AtomicU64::new(s.0))
     }

@@ -89,12 +89,6 @@ impl Wheel {
         }
     }
 
-    /// When a deadline linked now would be looked at.
-    #[cfg(test)]
-    pub(crate) fn due_for(deadline: u32, now: u32) -> u32 {
-        place(deadline, now).1
-    }
-
     /// Whether an entry looked at at `due` must be linked anew for `deadline`: it is in no bucket, it would be seen
     /// later than allowed, or it would be looked at before half of its time is over, for nothing.
     pub(crate) fn needs_relink(due: u32, deadline: u32, now: u32) -> bool {

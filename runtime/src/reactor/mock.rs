@@ -1,4 +1,5 @@
 //! A pollset that reports what the test says, in the order it says it, and never sleeps.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::{BATCH, Event, Interest, Pollset, WAKE};
 use std::collections::{HashMap, VecDeque};

@@ -6,7 +6,7 @@
 //! `mock` a deterministic one for tests that deliver what the script says.
 
 pub(crate) mod epoll;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) mod mock;
 
 use std::io;

@@ -6,6 +6,8 @@
 mod dispatch;
 mod home;
 mod rescue;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod turn;
 
 pub(crate) use home::Home;

@@ -1,0 +1,213 @@
+//! Workers stepped by hand over a scripted pollset: the rows of the failure table that a kernel shows only by chance.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
+
+use super::{Entered, Worker};
+use crate::net::conn::Conn;
+use crate::net::next::Next;
+use crate::reactor::mock::Mock;
+use crate::reactor::{Event, IN, RDHUP, WAKE};
+use crate::runtime::Shared;
+use crate::time::Keepalive;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn echo(mut conn: Conn) -> crate::Result<Next> {
+    while let Some(chunk) = conn.recv_ready().await? {
+        conn.send(chunk.filled()).await?;
+    }
+    Ok(if conn.ended() {
+        Next::Close(conn)
+    } else {
+        Next::Park(conn, Keepalive::secs(60))
+    })
+}
+
+struct Bench {
+    shared: Arc<Shared>,
+    mocks: Vec<Mock>,
+    workers: Vec<Rc<Worker>>,
+    _entered: Entered,
+}
+
+/// So many workers; the thread is the last one.
+fn bench(n: usize) -> Bench {
+    let mocks: Vec<Mock> = (0..n).map(|_| Mock::default()).collect();
+    let pollsets = mocks.iter().map(|m| Box::new(m.clone()) as _).collect();
+    let shared = Shared::for_tests(pollsets, crate::bursts(echo));
+    let workers: Vec<_> = shared
+        .homes
+        .iter()
+        .map(|h| Worker::new(shared.clone(), h.clone()))
+        .collect();
+    let entered = Worker::enter(&workers[n - 1]);
+    Bench {
+        shared,
+        mocks,
+        workers,
+        _entered: entered,
+    }
+}
+
+impl Bench {
+    /// A connection that lives with worker 0, and its token.
+    fn connect(&self) -> (UnixStream, u64) {
+        let before = self.mocks[0].tokens();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        self.workers[0].place(OwnedFd::from(theirs), IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let token = self.mocks[0]
+            .tokens()
+            .into_iter()
+            .find(|t| !before.contains(t))
+            .unwrap();
+        (ours, token)
+    }
+
+    fn turn(&self) {
+        self.workers[0].turn(Some(Duration::ZERO));
+    }
+
+    fn tell(&self, token: u64, edges: u8) {
+        self.mocks[0].push([Event { token, edges }]);
+    }
+}
+
+fn answer(stream: &mut UnixStream) -> Result<String, ErrorKind> {
+    let mut text = [0; 64];
+    stream
+        .read(&mut text)
+        .map(|n| String::from_utf8_lossy(&text[..n]).into_owned())
+        .map_err(|e| e.kind())
+}
+
+#[test]
+fn data_and_fin_under_one_edge_are_answered_and_closed() {
+    let bench = bench(1);
+    let (mut client, token) = bench.connect();
+    client.write_all(b"bye").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    bench.tell(token, IN | RDHUP);
+    bench.turn();
+    bench.turn();
+    assert_eq!(answer(&mut client).as_deref(), Ok("bye"));
+    assert_eq!(answer(&mut client).as_deref(), Ok(""), "closed at once");
+    assert_eq!(bench.shared.homes[0].counters.closed.get(), 1);
+}
+
+#[test]
+fn duplicates_and_spurious_events_cost_a_look_and_nothing_else() {
+    let bench = bench(1);
+    let (mut client, token) = bench.connect();
+    client.write_all(b"once").unwrap();
+    for _ in 0..3 {
+        bench.tell(token, IN);
+    }
+    bench.turn();
+    assert_eq!(answer(&mut client).as_deref(), Ok("once"));
+    assert_eq!(answer(&mut client), Err(ErrorKind::WouldBlock));
+    let controls = bench.mocks[0].controls();
+    bench.tell(token, IN);
+    bench.turn();
+    client.write_all(b"again").unwrap();
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut client).as_deref(), Ok("again"));
+    assert_eq!(
+        bench.mocks[0].controls(),
+        controls,
+        "parking tells the kernel nothing"
+    );
+}
+
+#[test]
+fn a_late_event_of_a_closed_connection_does_not_touch_the_next_one_in_its_slot() {
+    let bench = bench(1);
+    let (client, old) = bench.connect();
+    drop(client);
+    bench.tell(old, IN | RDHUP);
+    bench.turn();
+    bench.turn();
+    let (mut next, token) = bench.connect();
+    assert_eq!(old as u32, token as u32, "the slot is used again");
+    next.write_all(b"mine").unwrap();
+    bench.tell(old, IN);
+    bench.turn();
+    assert_eq!(
+        answer(&mut next),
+        Err(ErrorKind::WouldBlock),
+        "a stale token starts nothing"
+    );
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut next).as_deref(), Ok("mine"));
+}
+
+#[test]
+fn more_events_than_a_batch_are_all_served() {
+    let bench = bench(1);
+    let mut all: Vec<_> = (0..150).map(|_| bench.connect()).collect();
+    for (client, token) in &mut all {
+        client.write_all(b"x").unwrap();
+        bench.tell(*token, IN);
+    }
+    for _ in 0..3 {
+        bench.turn();
+    }
+    for (client, _) in &mut all {
+        assert_eq!(answer(client).as_deref(), Ok("x"));
+    }
+}
+
+#[test]
+fn a_neighbour_serves_a_busy_workers_connections_and_passes_its_wake_on() {
+    let bench = bench(2);
+    let home = bench.shared.homes[0].clone();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut client = ours;
+    // Until it lands at home 0: placement draws.
+    let (index, generation) = home
+        .slots
+        .allocate(OwnedFd::from(theirs), IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+        .unwrap();
+    home.slots
+        .claimed(index)
+        .state
+        .publish(generation, 0, crate::park::state::PARKED);
+    let token = crate::reactor::token(generation, index);
+    client.write_all(b"help").unwrap();
+    // In the kernel's queue, and a second copy in the batch that the owner is stuck with.
+    bench.mocks[0].push([
+        Event { token, edges: IN },
+        Event {
+            token: WAKE,
+            edges: IN,
+        },
+    ]);
+    home.batch.publish(&[Event { token, edges: IN }]);
+    let neighbour = &bench.workers[1];
+    assert_eq!(neighbour.rescue(&home), 2);
+    assert_eq!(answer(&mut client).as_deref(), Ok("help"));
+    assert_eq!(
+        answer(&mut client),
+        Err(ErrorKind::WouldBlock),
+        "answered once"
+    );
+    let mut left = Vec::new();
+    crate::reactor::Pollset::wait(&bench.mocks[0], &mut left, None).unwrap();
+    assert!(
+        left.iter().any(|e| e.token == WAKE),
+        "the owner is still to be woken"
+    );
+    // An owner that is in its wait is left alone.
+    assert!(home.harvest.enter_poll());
+    assert_eq!(neighbour.rescue(&home), 0);
+    home.harvest.leave_poll();
+}
