@@ -92,6 +92,9 @@ impl Buffer {
 
     /// Moves the bytes to the front, so that all free space lies behind them.
     pub fn compact(&mut self) {
+        if self.start == 0 {
+            return;
+        }
         self.memory.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -106,12 +109,12 @@ impl Buffer {
     }
 
     /// The free space behind the last byte; [`Buffer::advance`] says how much of it was filled.
-    pub fn spare_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn spare_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.end..]
     }
 
     /// The first `n` free bytes now count as filled.
-    pub fn advance(&mut self, n: usize) {
+    pub(crate) fn advance(&mut self, n: usize) {
         self.end = (self.end + n).min(self.memory.len());
     }
 }

@@ -57,8 +57,15 @@ impl<T: ZeroedAtomics> Table<T> {
 
     /// Gives the whole pages of `count` elements from `from` back; they read as zero afterwards.
     pub(crate) fn discard(&self, from: u32, count: u32) {
-        let start = from as usize * size_of::<T>();
-        let bytes = (count as usize * size_of::<T>()).min(self.len * size_of::<T>() - start);
+        let page = rustix::param::page_size();
+        let end = (from as usize + count as usize).min(self.len) * size_of::<T>();
+        // Inwards: a page that is shared with other elements is theirs too.
+        let start = (from as usize * size_of::<T>()).next_multiple_of(page);
+        let end = end / page * page;
+        if start >= end {
+            return;
+        }
+        let bytes = end - start;
         // SAFETY: inside the mapping; zeroed elements are valid (`ZeroedAtomics`).
         let _ = unsafe {
             madvise(
@@ -81,3 +88,26 @@ impl<T> Drop for Table<T> {
 unsafe impl<T: ZeroedAtomics> Send for Table<T> {}
 // SAFETY: as above.
 unsafe impl<T: ZeroedAtomics> Sync for Table<T> {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    struct Cell(AtomicU64);
+    // SAFETY: one atomic.
+    unsafe impl ZeroedAtomics for Cell {}
+
+    #[test]
+    fn only_whole_pages_inside_the_range_are_given_back() {
+        let per_page = (rustix::param::page_size() / 8) as u32;
+        let table: Table<Cell> = Table::new(4 * per_page as usize).unwrap();
+        for i in 0..4 * per_page {
+            table.at(i).0.store(7, Relaxed);
+        }
+        table.discard(1, 3 * per_page - 2);
+        let value = |i: u32| table.at(i).0.load(Relaxed);
+        assert_eq!((value(per_page - 1), value(per_page)), (7, 0));
+        assert_eq!((value(2 * per_page - 1), value(2 * per_page)), (0, 7));
+    }
+}
