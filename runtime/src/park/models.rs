@@ -130,8 +130,9 @@ fn models_a_claim_sees_what_the_park_left() {
     });
 }
 
-/// Owner, rescuer and remote waker: a message that was pushed is either seen by the owner before it sleeps, or the
-/// wake descriptor is written (again, if the rescuer had swallowed it).
+/// Owner and remote waker, with a rescuer beside them: a message that was pushed is either seen by the owner before it
+/// sleeps, or the wake descriptor is written. A wake that the rescuer swallows is not reached here (it is written only
+/// while the owner polls, and then nobody harvests): the worker tests cover it.
 #[test]
 fn models_no_wake_is_slept_through() {
     loom::model(|| {
