@@ -7,7 +7,7 @@
 use super::inbox::Message;
 use crate::net::conn::Conn;
 use crate::net::next::Carry;
-use crate::net::service::{LocalService, Service};
+use crate::net::service::{Attempt, LocalService, Service};
 use crate::worker::{Home, Job, Worker};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -40,8 +40,8 @@ struct BurstWake {
     home: Arc<Home>,
     service: u8,
     cell: u32,
-    /// A message or job for this cell is under way. Set by the waker, cleared by the worker before it polls; the
-    /// acquire of the clearing swap sees what the waker released.
+    /// A message or job for this cell is under way. Set by the waker, cleared by the worker before it polls: both are
+    /// swaps, so a waker that still found it set happened before the clearing, and the poll sees what it published.
     queued: AtomicBool,
 }
 
@@ -69,6 +69,8 @@ pub(crate) struct Bursts<S: Service> {
     local: Rc<S::Local>,
     id: u8,
     home: Arc<Home>,
+    /// The free cell that the next burst takes: the warm path touches nothing else.
+    hot: RefCell<Option<(u32, BurstCell<S::Burst>)>>,
     cells: RefCell<Cells<S::Burst>>,
 }
 
@@ -88,6 +90,7 @@ impl<S: Service> Bursts<S> {
             local,
             id,
             home,
+            hot: RefCell::new(None),
             cells: RefCell::new(Cells {
                 all: Vec::new(),
                 free: Vec::new(),
@@ -125,7 +128,7 @@ impl<S: Service> Bursts<S> {
 
     /// Polls the cell once; what is pending goes back to its place, what is ready frees it.
     fn drive(&self, worker: &Rc<Worker>, index: u32, mut cell: BurstCell<S::Burst>) {
-        cell.wake.queued.store(false, Ordering::Release);
+        cell.wake.queued.swap(false, Ordering::AcqRel);
         let mut cx = Context::from_waker(&cell.waker);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             match cell.future.as_mut().project().as_pin_mut() {
@@ -156,6 +159,15 @@ impl<S: Service> Bursts<S> {
     }
 
     fn recycle(&self, index: u32, cell: BurstCell<S::Burst>) {
+        let mut hot = self.hot.borrow_mut();
+        if hot.is_none() {
+            *hot = Some((index, cell));
+        } else {
+            self.keep(index, cell);
+        }
+    }
+
+    fn keep(&self, index: u32, cell: BurstCell<S::Burst>) {
         let mut cells = self.cells.borrow_mut();
         if cells.free.len() < KEPT {
             cells.all[index as usize] = Some(cell);
@@ -166,15 +178,28 @@ impl<S: Service> Bursts<S> {
 
 impl<S: Service> LocalService for Bursts<S> {
     fn start(&self, worker: &Rc<Worker>, conn: Conn) {
-        let (index, mut cell) = self.take_cell();
-        match catch_unwind(AssertUnwindSafe(|| self.service.burst(&self.local, conn))) {
-            Ok(future) => {
-                cell.future.as_mut().project().set(Some(future));
-                self.drive(worker, index, cell);
+        let mut hot = self.hot.borrow_mut();
+        let (_, cell) = hot.get_or_insert_with(|| self.take_cell());
+        let mut cx = Context::from_waker(&cell.waker);
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            self.service.attempt(&self.local, conn, &mut cx)
+        }));
+        match attempt {
+            Ok(Attempt::Over(next)) => {
+                drop(hot);
+                worker.finish(next);
+            }
+            Ok(Attempt::Burst(future)) => {
+                let taken = hot.take();
+                drop(hot);
+                if let Some((index, mut cell)) = taken {
+                    cell.future.as_mut().project().set(Some(future));
+                    self.drive(worker, index, cell);
+                }
             }
             Err(panic) => {
+                worker.home.counters.panics.add(1);
                 tracing::error!(target: "parkade", "a handler panicked: {}", describe(panic.as_ref()));
-                self.recycle(index, cell);
             }
         }
     }
@@ -211,6 +236,7 @@ impl<S: Service> LocalService for Bursts<S> {
     }
 
     fn clear(&self) {
+        drop(self.hot.take());
         let all = std::mem::take(&mut self.cells.borrow_mut().all);
         for cell in all {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(cell)));

@@ -2,6 +2,7 @@
 
 use super::next::Carry;
 use crate::buf::Buffer;
+use crate::park::peer::Peer;
 use crate::park::slots::{Cold, Slot};
 use crate::park::state::{EXPIRED, RDHUP, READY, WREADY};
 use crate::sys::socket;
@@ -267,6 +268,12 @@ impl Conn {
         self.home().take_carry(self.cold())
     }
 
+    /// Whether the last burst left something.
+    #[must_use]
+    pub fn has_carry(&self) -> bool {
+        self.cold().rare().is_some()
+    }
+
     /// Leaves something for the next burst.
     pub fn set_carry(&mut self, carry: Carry) {
         self.home()
@@ -283,13 +290,19 @@ impl Conn {
     pub fn add_request(&mut self) {
         let requests = &self.cold().requests;
         requests.store(requests.load(Relaxed).wrapping_add(1), Relaxed);
-        self.worker.home.counters.requests.add(1);
+        self.worker.home.counters.requests.add_mine(1);
     }
 
     /// The peer's address, as it was when the connection was accepted.
     #[must_use]
     pub fn peer_ip(&self) -> IpAddr {
-        self.cold().peer()
+        self.peer().ip()
+    }
+
+    /// The same, packed: 16 bytes to keep until they are needed.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.cold().packed_peer()
     }
 
     /// The peer's address and port: getpeername(2).

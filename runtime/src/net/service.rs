@@ -28,11 +28,32 @@ pub trait Service: Send + Sync + 'static {
     /// `WouldBlock`; otherwise it is started again at once.
     fn burst(&self, local: &Rc<Self::Local>, conn: Conn) -> Self::Burst;
 
+    /// Serves at once what needs no waiting, without a future: the warm path of a protocol. What does wait becomes a
+    /// burst; it is polled right after this with the same waker, so a wake that comes in between is not lost.
+    fn attempt(
+        &self,
+        local: &Rc<Self::Local>,
+        conn: Conn,
+        cx: &mut Context<'_>,
+    ) -> Attempt<Self::Burst> {
+        let _ = cx;
+        Attempt::Burst(self.burst(local, conn))
+    }
+
     /// The time of a parked connection is over. `Some` is sent before it lingers and closes.
     fn timed_out(&self, local: &Rc<Self::Local>, carry: Option<&Carry>) -> Option<Bytes> {
         let _ = (local, carry);
         None
     }
+}
+
+/// What [`Service::attempt`] came to.
+#[derive(Debug)]
+pub enum Attempt<B> {
+    /// The burst is over.
+    Over(Next),
+    /// It goes on as a future.
+    Burst(B),
 }
 
 /// A service made of an async function; see [`bursts`].

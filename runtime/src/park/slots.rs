@@ -7,11 +7,12 @@
 //! taken at accept, close, tick and relink only.
 
 use super::bitmap::{BLOCK, Bitmap};
+use super::peer::Peer;
 use super::state::StateWord;
 use super::wheel::{Links, NIL, UNLINKED, Wheel};
 use crate::sys::mapping::{Table, ZeroedAtomics};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{
     AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence,
@@ -63,18 +64,12 @@ impl Slot {
 }
 
 impl Cold {
-    pub(crate) fn peer(&self) -> IpAddr {
-        let bits = u128::from(self.peer_high.load(Relaxed)) << 64
-            | u128::from(self.peer_low.load(Relaxed));
-        Ipv6Addr::from(bits).to_canonical()
+    pub(crate) fn packed_peer(&self) -> Peer {
+        Peer([self.peer_high.load(Relaxed), self.peer_low.load(Relaxed)])
     }
-    fn set_peer(&self, peer: IpAddr) {
-        let bits = match peer {
-            IpAddr::V4(a) => u128::from(a.to_ipv6_mapped()),
-            IpAddr::V6(a) => u128::from(a),
-        };
-        self.peer_high.store((bits >> 64) as u64, Relaxed);
-        self.peer_low.store(bits as u64, Relaxed);
+    fn set_peer(&self, peer: Peer) {
+        self.peer_high.store(peer.0[0], Relaxed);
+        self.peer_low.store(peer.0[1], Relaxed);
     }
     pub(crate) fn listener(&self) -> u8 {
         (self.listener_rare.load(Relaxed) >> 24) as u8
@@ -175,7 +170,7 @@ impl SlotStore {
             slot.due.store(UNLINKED, Relaxed);
             slot.next.store(NIL, Relaxed);
             slot.waiter.store(0, Relaxed);
-            cold.set_peer(peer);
+            cold.set_peer(peer.into());
             cold.requests.store(0, Relaxed);
             cold.listener_rare.store(u32::from(listener) << 24, Relaxed);
         }
@@ -276,8 +271,9 @@ mod tests {
         let cold: Table<Cold> = Table::new(1).unwrap();
         let cold = cold.get(0).unwrap();
         for peer in ["127.0.0.1", "::1", "2001:db8::7"] {
-            cold.set_peer(peer.parse().unwrap());
-            assert_eq!(cold.peer().to_string(), peer);
+            let ip: IpAddr = peer.parse().unwrap();
+            cold.set_peer(ip.into());
+            assert_eq!(cold.packed_peer().ip().to_string(), peer);
         }
         cold.set_rare(Some(5));
         assert_eq!(cold.rare(), Some(5));

@@ -67,7 +67,7 @@ impl Worker {
         let listener = home.slots.claimed_cold(index).listener();
         let conn = Conn::new(self.clone(), home.id, index, generation);
         if let Some(service) = self.service(listener) {
-            self.home.counters.bursts.add(1);
+            self.home.counters.bursts.add_mine(1);
             service.start(self, conn);
         }
     }
@@ -77,9 +77,9 @@ impl Worker {
         let shared = &self.shared;
         match next {
             Next::Park(conn, keepalive) => {
-                self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
                 let back = conn.give_back();
                 let home = &shared.homes[back.home as usize];
+                self.forget_waiter(home.slots.claimed(back.index));
                 if back.drained {
                     self.park(home, back.index, back.generation, keepalive);
                 } else {

@@ -39,10 +39,10 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
     let mut chunked = false;
     let (mut close, mut keep, mut expects) = (false, false, false);
     let mut content_types = 0;
-    for (name, value) in head.fields() {
+    for (name, value) in head.raw_fields() {
         // One look at the length of the name spares four comparisons for nearly every field.
         match name.len() {
-            14 if name.eq_ignore_ascii_case("content-length") => {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
                 for item in value.split(|b| *b == b',') {
                     let n = digits(trim(item))
                         .ok_or(Refusal::BadRequest("malformed Content-Length"))?;
@@ -52,7 +52,7 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
                     length = Some(n);
                 }
             }
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 for item in value.split(|b| *b == b',') {
                     if chunked {
                         return Err(Refusal::BadRequest("chunked is not the last coding"));
@@ -61,20 +61,20 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
                     chunked = trim(item).eq_ignore_ascii_case(b"chunked");
                 }
             }
-            10 if name.eq_ignore_ascii_case("connection") => {
+            10 if name.eq_ignore_ascii_case(b"connection") => {
                 for item in value.split(|b| *b == b',') {
                     let item = trim(item);
                     close |= item.eq_ignore_ascii_case(b"close");
                     keep |= item.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            6 if name.eq_ignore_ascii_case("expect") => {
+            6 if name.eq_ignore_ascii_case(b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refusal::Expectation);
                 }
                 expects = !http10;
             }
-            12 if name.eq_ignore_ascii_case("content-type") => {
+            12 if name.eq_ignore_ascii_case(b"content-type") => {
                 content_types += 1;
                 if content_types > 1 {
                     return Err(Refusal::BadRequest("two Content-Type fields"));

@@ -4,7 +4,6 @@
 
 use crate::status::Refusal;
 use crate::target;
-use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
@@ -35,7 +34,7 @@ const FIELDS: usize = 256;
 const EMPTY_LINES: usize = 4;
 
 /// The methods that have a meaning here.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(missing_docs, reason = "the names are RFC 9110's and RFC 5789's")]
 pub enum Method {
     Get,
@@ -48,6 +47,7 @@ pub enum Method {
     Trace,
     Patch,
     /// Any other token.
+    #[default]
     Other,
 }
 
@@ -68,14 +68,14 @@ impl Method {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u16,
     len: u16,
 }
 
 /// A parsed request head.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Head {
     bytes: Vec<u8>,
     method: Method,
@@ -157,6 +157,13 @@ impl Head {
         &self.bytes[..end]
     }
 
+    /// Names and values as bytes, for those that need no text.
+    pub(crate) fn raw_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.fields
+            .iter()
+            .map(|(n, v)| (self.get(*n), self.get(*v)))
+    }
+
     /// The fields in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields
@@ -166,16 +173,16 @@ impl Head {
 
     /// The values of a field, each line by itself.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields()
-            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+        self.raw_fields()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
     }
 
     /// The first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+        self.raw_fields()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
     }
 }
@@ -189,39 +196,6 @@ pub enum Parsed {
     Partial,
     /// Not one.
     Refused(Refusal),
-}
-
-thread_local! {
-    static POOL: RefCell<Vec<Rc<Head>>> = const { RefCell::new(Vec::new()) };
-}
-const POOLED: usize = 32;
-
-/// Gives a head back for the next request, if nobody else holds it.
-pub(crate) fn recycle(head: Rc<Head>) {
-    if Rc::strong_count(&head) == 1 {
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < POOLED {
-                pool.push(head);
-            }
-        });
-    }
-}
-
-fn blank() -> Rc<Head> {
-    POOL.with_borrow_mut(Vec::pop).unwrap_or_else(|| {
-        let none = Span { start: 0, len: 0 };
-        Rc::new(Head {
-            bytes: Vec::with_capacity(1024),
-            method: Method::Other,
-            method_name: none,
-            target: none,
-            path: none,
-            host: None,
-            minor: 1,
-            fields: Vec::with_capacity(32),
-        })
-    })
 }
 
 /// Where the head ends: behind the first empty line, however that line ends.
@@ -241,19 +215,73 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
 /// Looks for a request head at the beginning of `input`.
 #[must_use]
 pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {
-    let mut skipped = 0;
-    while skipped < 2 * EMPTY_LINES && input[skipped..].starts_with(b"\r\n") {
-        skipped += 2;
-    }
-    let bytes = &input[skipped..];
-    match parse_at(bytes, limits) {
-        Ok(Some((head, used))) => Parsed::Complete(head, skipped + used),
+    let mut head = Rc::default();
+    match read(&mut head, input, limits) {
+        Ok(Some(used)) => Parsed::Complete(head, used),
         Ok(None) => Parsed::Partial,
         Err(refusal) => Parsed::Refused(refusal),
     }
 }
 
-fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
+/// The same into a head that is used again if nobody holds it any more; `None` for what is not a head (or not yet).
+pub(crate) fn parse_into(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Option<usize> {
+    read(head, input, limits).ok().flatten()
+}
+
+fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option<usize>, Refusal> {
+    if Rc::get_mut(head).is_none() {
+        *head = Rc::default();
+    }
+    let Some(head) = Rc::get_mut(head) else {
+        return Ok(None);
+    };
+    let mut skipped = 0;
+    while skipped < 2 * EMPTY_LINES && input[skipped..].starts_with(b"\r\n") {
+        skipped += 2;
+    }
+    let bytes = &input[skipped..];
+    let mut headers = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let used = match request.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(httparse::Status::Complete(end)) if regular(bytes, end, &request, limits) => {
+            build(head, &bytes[..end], &request, limits)?;
+            Some(end)
+        }
+        _ => read_irregular(head, bytes, limits)?,
+    };
+    Ok(used.map(|used| skipped + used))
+}
+
+/// Whether a head that httparse accepts has CRLF at every line's end and a size within limits. Only line ends are left
+/// to look at: no byte inside a line can be LF.
+fn regular(
+    bytes: &[u8],
+    end: usize,
+    request: &httparse::Request<'_, '_>,
+    limits: &HeadLimits,
+) -> bool {
+    let at = |part: &str| (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    let line = request
+        .headers
+        .first()
+        .map_or(end.wrapping_sub(4), |h| at(h.name).wrapping_sub(2));
+    bytes[..end].ends_with(b"\r\n\r\n")
+        && request.method.is_some_and(|m| at(m) == 0)
+        && line <= limits.line
+        && end <= usize::from(u16::MAX)
+        && request
+            .headers
+            .iter()
+            .all(|h| bytes[..at(h.name).min(end)].ends_with(b"\r\n"))
+}
+
+/// Says what is wrong, or missing, with what is not a regular head.
+#[cold]
+fn read_irregular(
+    head: &mut Head,
+    bytes: &[u8],
+    limits: &HeadLimits,
+) -> Result<Option<usize>, Refusal> {
     let Some(end) = end_of_head(bytes) else {
         return unfinished(bytes, limits).map(|()| None);
     };
@@ -274,16 +302,22 @@ fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Err(Refusal::BadRequest("the head ends early")),
         Err(httparse::Error::TooManyHeaders) => return Err(Refusal::FieldsTooLarge),
-        Err(httparse::Error::Version) => return other_version(bytes, line, limits),
+        Err(httparse::Error::Version) => return other_version(head, bytes, line, limits),
         Err(_) => return Err(Refusal::BadRequest("malformed head")),
     }
+    build(head, raw, &request, limits).map(|()| Some(end))
+}
+
+/// Copies a head that httparse has split, and holds it to the rest of the rules.
+fn build(
+    head: &mut Head,
+    raw: &[u8],
+    request: &httparse::Request<'_, '_>,
+    limits: &HeadLimits,
+) -> Result<(), Refusal> {
     if request.headers.len() > limits.fields.min(FIELDS) {
         return Err(Refusal::FieldsTooLarge);
     }
-    let mut rc = blank();
-    let Some(head) = Rc::get_mut(&mut rc) else {
-        return Err(Refusal::BadRequest(""));
-    };
     let origin = raw.as_ptr() as usize;
     let span = |s: &[u8]| Span {
         start: (s.as_ptr() as usize - origin) as u16,
@@ -300,13 +334,14 @@ fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize
     head.method_name = span(method.as_bytes());
     head.target = span(target.as_bytes());
     head.minor = request.version.unwrap_or(1);
+    head.fields.reserve(request.headers.len());
     let mut host = None;
     for field in request.headers.iter() {
         let (name, value) = (field.name, trim(field.value));
         if name.len() + field.value.len() + 2 > limits.field {
             return Err(Refusal::FieldsTooLarge);
         }
-        if name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
+        if name.len() == 4 && name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
             return Err(Refusal::BadRequest("two Host fields"));
         }
         let value = if value.is_empty() {
@@ -330,7 +365,7 @@ fn parse_at(bytes: &[u8], limits: &HeadLimits) -> Result<Option<(Rc<Head>, usize
         return Err(Refusal::BadRequest("no path in the target"));
     }
     head.host = form.authority.or(host).map(span);
-    Ok(Some((rc, end)))
+    Ok(())
 }
 
 /// The parts of a head that is not finished may already be too much, or wrong.
@@ -358,10 +393,11 @@ fn unfinished(bytes: &[u8], limits: &HeadLimits) -> Result<(), Refusal> {
 
 /// A version that httparse does not know: a later 1.x is served as 1.1 (RFC 9110 section 2.5), others are refused.
 fn other_version(
+    head: &mut Head,
     bytes: &[u8],
     line: usize,
     limits: &HeadLimits,
-) -> Result<Option<(Rc<Head>, usize)>, Refusal> {
+) -> Result<Option<usize>, Refusal> {
     let version = bytes[..line]
         .rsplit(|b| *b == b' ')
         .next()
@@ -370,7 +406,7 @@ fn other_version(
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => {
             let mut as_known = bytes.to_vec();
             as_known[line - 1] = b'1';
-            parse_at(&as_known, limits)
+            read_irregular(head, &as_known, limits)
         }
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && *major != b'1' && minor.is_ascii_digit() =>
@@ -382,6 +418,13 @@ fn other_version(
 }
 
 fn trim(value: &[u8]) -> &[u8] {
+    // Nearly every value comes without.
+    if let [first, .., last] = value
+        && *first > b' '
+        && *last > b' '
+    {
+        return value;
+    }
     let is_space = |b: &u8| matches!(b, b' ' | b'\t');
     let start = value
         .iter()

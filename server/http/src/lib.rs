@@ -6,7 +6,6 @@
 
 mod burst;
 pub mod chunked;
-mod date;
 mod encode;
 pub mod framing;
 pub mod head;

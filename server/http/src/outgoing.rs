@@ -1,14 +1,19 @@
 //! Bodies on their way out.
 
 use crate::chunked;
-use crate::response::{Body, Response};
+use crate::burst::Streaming;
+use crate::response::{Body, Prepared, Response};
 use bytes::Bytes;
 use futures_core::Stream;
 use parkade::{Conn, Deadline, FileRange};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// A body that is made while it is sent.
+pub(crate) type Pieces = Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>;
 
 /// Up to here a body is copied behind its head: one call sends both.
 const SMALL: usize = 16 * 1024;
@@ -18,15 +23,20 @@ pub(crate) enum Outgoing {
     Nothing,
     Static(&'static [u8]),
     Small(Bytes),
+    Prepared(Arc<Prepared>),
     Large(Bytes),
     File(FileRange),
-    Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>),
+    Stream(Pieces),
 }
 
 /// Takes the body out of a response.
 pub(crate) fn take(response: &mut Response) -> Outgoing {
-    if let Some(prepared) = &response.prepared {
-        return bytes(prepared.body.clone());
+    if let Some(prepared) = response.prepared.take() {
+        return if prepared.body().len() <= SMALL {
+            Outgoing::Prepared(prepared)
+        } else {
+            Outgoing::Large(prepared.body().clone())
+        };
     }
     match std::mem::replace(&mut response.body, Body::Empty) {
         Body::Empty => Outgoing::Nothing,
@@ -56,26 +66,28 @@ pub(crate) fn append_small(out: &mut Vec<u8>, response: &Response) {
     }
 }
 
-/// Sends what is in `out`, then a stream. `Err` returns a connection that can only be closed: the client must see
-/// that the body is not complete.
+/// Sends what is in `out`, then a stream, but for its last piece, which waits in `out`.
+///
+/// # Errors
+/// The stream or the connection failed, or the client took nothing for so long: it can only be closed.
 pub(crate) async fn send_stream(
-    mut conn: Conn,
+    conn: &mut Conn,
+    streaming: &mut Streaming,
     out: &mut Vec<u8>,
-    mut stream: Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>,
-    chunked: bool,
     patience: Duration,
-) -> Result<Conn, Conn> {
+) -> io::Result<()> {
+    let Streaming {
+        pieces, chunked, ..
+    } = streaming;
     loop {
         if !out.is_empty() {
             conn.set_io_deadline(Some(Deadline::after(conn.now(), patience)));
-            if conn.send(out).await.is_err() {
-                return Err(conn);
-            }
+            conn.send(out).await?;
             out.clear();
         }
-        match poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+        match poll_fn(|cx| pieces.as_mut().poll_next(cx)).await {
             Some(Ok(piece)) if piece.is_empty() => {}
-            Some(Ok(piece)) if chunked => {
+            Some(Ok(piece)) if *chunked => {
                 chunked::size_line(piece.len(), out);
                 out.extend_from_slice(&piece);
                 out.extend_from_slice(b"\r\n");
@@ -83,14 +95,13 @@ pub(crate) async fn send_stream(
             Some(Ok(piece)) => out.extend_from_slice(&piece),
             Some(Err(e)) => {
                 tracing::error!(target: "parkade", "a response body failed: {e}");
-                return Err(conn);
+                return Err(e);
             }
             None => {
-                if chunked {
+                if *chunked {
                     out.extend_from_slice(b"0\r\n\r\n");
                 }
-                // The caller's flush sends the end.
-                return Ok(conn);
+                return Ok(());
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::head::Head;
 use crate::limits::Pace;
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Buffer, Conn, Deadline};
+use parkade::{Buffer, Conn, Deadline, Peer};
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
@@ -20,19 +20,19 @@ use std::task::{Context, Poll};
 #[derive(Debug)]
 pub struct Request {
     head: Rc<Head>,
-    peer: IpAddr,
+    peer: Peer,
     body: Option<Rc<RefCell<Incoming>>>,
 }
 
 impl Request {
-    pub(crate) fn new(head: Rc<Head>, peer: IpAddr, body: Option<Rc<RefCell<Incoming>>>) -> Self {
+    pub(crate) fn new(head: Rc<Head>, peer: Peer, body: Option<Rc<RefCell<Incoming>>>) -> Self {
         Self { head, peer, body }
     }
 
     /// The client's address.
     #[must_use]
     pub fn peer(&self) -> IpAddr {
-        self.peer
+        self.peer.ip()
     }
 
     /// Whether there is a body (perhaps an empty one).

@@ -1,5 +1,6 @@
 //! Responses: a status, fields, and a body that may be bytes, a part of a file, or a stream.
 
+use crate::encode::{content_length, field};
 use crate::status::reason;
 use bytes::Bytes;
 use futures_core::Stream;
@@ -52,27 +53,35 @@ impl fmt::Debug for Body {
     }
 }
 
-/// Fields and body of a response that is given again and again; cloning the `Arc` is all it costs.
+/// Fields and body of a 200 that is given again and again; cloning the `Arc` is all it costs.
 #[derive(Debug)]
 pub struct Prepared {
-    pub(crate) fields: Vec<u8>,
-    pub(crate) body: Bytes,
+    /// Fields, `Content-Length` and the empty line.
+    pub(crate) ending: Vec<u8>,
+    body: Bytes,
 }
 
 impl Prepared {
     /// Keeps the fields and the body of `response`; a body that is not in memory is left out.
     #[must_use]
     pub fn new(response: Response) -> Self {
-        let mut fields = response.fields;
+        let mut ending = response.fields;
         if let Some(kind) = response.content_type {
-            push_field(&mut fields, "Content-Type", kind.as_bytes());
+            field(&mut ending, "Content-Type", kind.as_bytes());
         }
         let body = match response.body {
             Body::Static(b) => Bytes::from_static(b),
             Body::Bytes(b) => b,
             _ => Bytes::new(),
         };
-        Self { fields, body }
+        content_length(&mut ending, body.len() as u64);
+        ending.extend_from_slice(b"\r\n");
+        Self { ending, body }
+    }
+
+    /// The field lines.
+    pub(crate) fn fields(&self) -> &[u8] {
+        self.ending.strip_suffix(b"\r\n").unwrap_or_default()
     }
 
     /// The body.
@@ -211,7 +220,7 @@ impl Response {
         if !valid {
             return Err(InvalidField);
         }
-        push_field(&mut self.fields, name, value);
+        field(&mut self.fields, name, value);
         Ok(())
     }
 
@@ -242,11 +251,4 @@ impl Response {
             None => self.body.len(),
         }
     }
-}
-
-fn push_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

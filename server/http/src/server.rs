@@ -1,22 +1,33 @@
 //! A handler as a service of the runtime.
 
-use crate::burst::{self, Local};
+use crate::burst::{self, Begin, Local};
 use crate::head::Head;
 use crate::limits::Limits;
 use crate::request::Request;
 use crate::response::Response;
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Carry, Conn, Next, Service};
+use parkade::{Attempt, Carry, Conn, Keepalive, Next, Service};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Context;
 
 /// Answers requests. Async functions and closures from [`Request`] to [`Response`] are handlers.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. The future stays on its worker and need not be `Send`.
-    fn call(&self, request: Request) -> impl Future<Output = Response> + 'static;
+    /// The future of one answer. It stays on its worker and need not be `Send`.
+    type Future: Future<Output = Response> + 'static;
+
+    /// Answers what needs no waiting, without a future; `None` leaves the request to [`Handler::call`]. Only requests
+    /// without a body come here.
+    fn ready(&self, request: &Request) -> Option<Response> {
+        let _ = request;
+        None
+    }
+
+    /// Answers one request.
+    fn call(&self, request: Request) -> Self::Future;
 }
 
 impl<F, Fut> Handler for F
@@ -24,7 +35,9 @@ where
     F: Fn(Request) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Response> + 'static,
 {
-    fn call(&self, request: Request) -> impl Future<Output = Response> + 'static {
+    type Future = Fut;
+
+    fn call(&self, request: Request) -> Fut {
         self(request)
     }
 }
@@ -128,7 +141,10 @@ impl<H: Handler> Server<H> {
     /// The service, to be given to [`parkade::Runtime::listen`].
     pub fn service(self) -> impl Service {
         Http {
-            shared: Arc::new(Shared { server: self }),
+            shared: Arc::new(Shared {
+                keep_alive: Keepalive::new(self.limits.keep_alive),
+                server: self,
+            }),
             burst: burst::run::<H>,
         }
     }
@@ -137,9 +153,14 @@ impl<H: Handler> Server<H> {
 /// What all workers share.
 pub(crate) struct Shared<H> {
     server: Server<H>,
+    keep_alive: Keepalive,
 }
 
 impl<H: Handler> Shared<H> {
+    /// How long a connection waits for its next request, ready to be used.
+    pub(crate) fn keep_alive(&self) -> Keepalive {
+        self.keep_alive
+    }
     pub(crate) fn handler(&self) -> &H {
         &self.server.handler
     }
@@ -163,7 +184,7 @@ struct Http<H, F> {
 impl<H, F, Fut> Service for Http<H, F>
 where
     H: Handler,
-    F: Fn(Rc<Local<H>>, Conn) -> Fut + Send + Sync + 'static,
+    F: Fn(Rc<Local<H>>, Begin<H>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Next> + 'static,
 {
     type Local = Rc<Local<H>>;
@@ -175,7 +196,19 @@ where
     }
 
     fn burst(&self, local: &Rc<Rc<Local<H>>>, conn: Conn) -> Fut {
-        (self.burst)(Rc::clone(local), conn)
+        (self.burst)(Rc::clone(local), Begin::Fresh(conn))
+    }
+
+    fn attempt(
+        &self,
+        local: &Rc<Rc<Local<H>>>,
+        conn: Conn,
+        cx: &mut Context<'_>,
+    ) -> Attempt<Fut> {
+        match burst::attempt(local, conn, cx) {
+            Ok(next) => Attempt::Over(next),
+            Err(begin) => Attempt::Burst((self.burst)(Rc::clone(local), begin)),
+        }
     }
 
     fn timed_out(&self, local: &Rc<Rc<Local<H>>>, carry: Option<&Carry>) -> Option<Bytes> {

@@ -88,9 +88,7 @@ pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refu
         return Err(bad);
     }
     let plain = value.starts_with(b"[")
-        || host
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b));
+        || host.iter().all(|b| REG_NAME[*b as usize]);
     let port_fine = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
@@ -98,6 +96,23 @@ pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refu
     };
     if plain && port_fine { Ok(()) } else { Err(bad) }
 }
+
+/// The bytes of a registered name (RFC 3986 section 3.2.2), one look each.
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let others = b"-._~!$&'()*+,;=%";
+    let mut i = 0;
+    while i < others.len() {
+        table[others[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// Why a path names nothing here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

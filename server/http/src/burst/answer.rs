@@ -1,0 +1,258 @@
+//! Responses and refusals on their way to the socket.
+
+use super::Asked;
+use super::local::Local;
+use crate::framing::{self, Framing, ResponseLength};
+use crate::head::{Head, Method};
+use crate::limits::Limits;
+use crate::outgoing::{self, Outgoing, Pieces};
+use crate::response::Response;
+use crate::server::Handler;
+use crate::status::Refusal;
+use bytes::Bytes;
+use parkade::{Buffer, Carry, Conn, FileRange, Next, Output, Then};
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// Answers of a pipelining client are sent when they are so many bytes, or the input is used up.
+pub(crate) const FLUSH: usize = 32 * 1024;
+
+/// How a burst ends that does not park: [`Next`] without its connection.
+pub(crate) enum End {
+    Close,
+    Linger(Duration),
+    Write(Output, Then),
+}
+
+impl End {
+    pub(crate) fn of(self, conn: Conn) -> Next {
+        match self {
+            Self::Close => Next::Close(conn),
+            Self::Linger(most) => Next::Linger(conn, most),
+            Self::Write(output, then) => Next::Write(conn, output, then),
+        }
+    }
+}
+
+/// What a response leaves.
+pub(crate) enum After {
+    /// The connection, for the next request of this burst.
+    Kept,
+    /// The burst is over.
+    Over(End),
+    /// A body that comes in pieces is still to be sent.
+    Stream(Streaming),
+}
+
+/// A response whose head is in the output buffer and whose body is a stream.
+pub(crate) struct Streaming {
+    pub(crate) pieces: Pieces,
+    pub(crate) chunked: bool,
+    goodbye: Option<Then>,
+}
+
+/// Whether the connection may live on behind the answer to the request just counted.
+pub(crate) fn may_keep(conn: &Conn, limits: &Limits, framing: &Framing) -> bool {
+    let last = limits.requests > 0 && conn.requests() >= limits.requests;
+    framing.keep_alive && !last && !conn.draining()
+}
+
+/// Sends what is in `out`. What does not fit goes on as plain data: then the burst is over, and `then` (or a new burst
+/// for the input that is left) follows.
+pub(crate) fn flush<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    out: &mut Vec<u8>,
+    input: &Buffer,
+    then: Option<Then>,
+) -> Result<(), End> {
+    let mut sent = 0;
+    while sent < out.len() {
+        match conn.try_send(&out[sent..]) {
+            Ok(n) => sent += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let rest = Bytes::copy_from_slice(&out[sent..]);
+                out.clear();
+                return Err(write_later(local, conn, rest, None, input, then));
+            }
+            Err(_) => return Err(End::Close),
+        }
+    }
+    out.clear();
+    Ok(())
+}
+
+/// Hands an output to the runtime.
+#[cold]
+fn write_later<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    bytes: Bytes,
+    file: Option<FileRange>,
+    input: &Buffer,
+    then: Option<Then>,
+) -> End {
+    let then = match then {
+        Some(then) => then,
+        None if input.is_empty() => Then::Park(local.shared.keep_alive()),
+        None => {
+            conn.set_carry(Carry {
+                bytes: input.filled().to_vec(),
+                deadline: None,
+                tag: 0,
+            });
+            Then::Resume
+        }
+    };
+    let timeout = local.shared.limits().write;
+    let output = Output {
+        bytes,
+        file,
+        timeout,
+    };
+    End::Write(output, then)
+}
+
+/// Answers what is not a request (or not one for a handler) and closes.
+pub(crate) fn refuse<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    out: &mut Vec<u8>,
+    head: Option<&Head>,
+    refusal: Refusal,
+) -> End {
+    let response = Response::error(refusal.status());
+    local.encode(out, &response, 1, conn.unix_seconds(), true, None);
+    if head.is_none_or(|h| h.method() != Method::Head) {
+        outgoing::append_small(out, &response);
+    }
+    local.observe(conn, head, &response, false, Some(refusal));
+    let linger = local.shared.limits().linger;
+    let nothing = conn.buffer();
+    match flush(local, conn, out, &nothing, Some(Then::Linger(linger))) {
+        Ok(()) => End::Linger(linger),
+        Err(end) => end,
+    }
+}
+
+/// Writes a response: small ones wait in `out` for the flush at the end of the burst.
+pub(crate) fn respond<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    input: &Buffer,
+    out: &mut Vec<u8>,
+    asked: &Asked,
+    mut response: Response,
+) -> After {
+    let (head, limits) = (&*asked.head, local.shared.limits());
+    let stream = response.body_len().is_none();
+    let keep = asked.keep && !response.close && !(stream && head.minor_version() == 0);
+    let told = (keep && asked.framing.asked_keep_alive).then(|| {
+        let left = match limits.requests {
+            0 => 0,
+            most => most - conn.requests(),
+        };
+        (limits.keep_alive.as_secs(), left)
+    });
+    let (minor, seconds) = (head.minor_version(), conn.unix_seconds());
+    let length = local.encode(out, &response, minor, seconds, !keep, told);
+    local.observe(conn, Some(head), &response, keep, None);
+    // Behind a goodbye that the client asked for nothing can come; otherwise it may still be sending.
+    let quiet = asked.done && input.is_empty() && conn.drained() && !asked.framing.keep_alive;
+    let goodbye = match (keep, quiet) {
+        (true, _) => None,
+        (false, true) => Some(Then::Close),
+        (false, false) => Some(Then::Linger(limits.linger)),
+    };
+    let body = match framing::has_body(head.method(), response.status) {
+        true => outgoing::take(&mut response),
+        false => Outgoing::Nothing,
+    };
+    match body {
+        Outgoing::Nothing => {}
+        Outgoing::Small(bytes) => out.extend_from_slice(&bytes),
+        Outgoing::Static(bytes) => out.extend_from_slice(bytes),
+        Outgoing::Prepared(prepared) => out.extend_from_slice(prepared.body()),
+        Outgoing::Large(bytes) => return large(local, conn, input, out, bytes, goodbye),
+        Outgoing::File(range) => {
+            let head = Bytes::copy_from_slice(out);
+            out.clear();
+            return After::Over(write_later(local, conn, head, Some(range), input, goodbye));
+        }
+        Outgoing::Stream(pieces) => {
+            return After::Stream(Streaming {
+                pieces,
+                chunked: length == ResponseLength::Chunked,
+                goodbye,
+            });
+        }
+    }
+    reach(local, conn, input, out, goodbye)
+}
+
+/// The response is in `out` or sent.
+fn reach<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    input: &Buffer,
+    out: &mut Vec<u8>,
+    goodbye: Option<Then>,
+) -> After {
+    let Some(then) = goodbye else {
+        return After::Kept;
+    };
+    After::Over(match flush(local, conn, out, input, Some(then)) {
+        Err(end) => end,
+        Ok(()) => match then {
+            Then::Linger(most) => End::Linger(most),
+            _ => End::Close,
+        },
+    })
+}
+
+impl Streaming {
+    /// The last piece is in `out` or sent.
+    pub(crate) fn finish<H: Handler>(
+        self,
+        local: &Local<H>,
+        conn: &mut Conn,
+        input: &Buffer,
+        out: &mut Vec<u8>,
+    ) -> After {
+        reach(local, conn, input, out, self.goodbye)
+    }
+}
+
+/// Sends a body that is not worth copying behind its head.
+fn large<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    input: &Buffer,
+    out: &mut Vec<u8>,
+    bytes: Bytes,
+    goodbye: Option<Then>,
+) -> After {
+    match flush(local, conn, out, input, goodbye) {
+        Ok(()) => {}
+        // The head did not even fit: both go on as plain data.
+        Err(End::Write(output, then)) => {
+            let all = [&output.bytes[..], &bytes[..]].concat();
+            let output = Output {
+                bytes: all.into(),
+                ..output
+            };
+            return After::Over(End::Write(output, then));
+        }
+        Err(end) => return After::Over(end),
+    }
+    let sent = match conn.try_send(&bytes) {
+        Ok(n) => n,
+        Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
+        Err(_) => return After::Over(End::Close),
+    };
+    if sent < bytes.len() {
+        let rest = bytes.slice(sent..);
+        return After::Over(write_later(local, conn, rest, None, input, goodbye));
+    }
+    reach(local, conn, input, out, goodbye)
+}

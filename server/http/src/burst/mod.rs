@@ -1,0 +1,59 @@
+//! One burst of input: requests are read, answered in order and the answers sent together; then the connection parks,
+//! or goes on as plain data.
+//!
+//! `quick` serves what needs no waiting, without a future: the warm path. What it cannot serve at once it hands to
+//! `run`, the async form, at the point it has reached ([`Begin`]). `answer` writes responses for both, `local` is what
+//! a worker keeps for its bursts.
+
+mod answer;
+mod local;
+mod quick;
+mod run;
+
+pub(crate) use answer::Streaming;
+pub(crate) use local::Local;
+pub(crate) use quick::attempt;
+pub(crate) use run::run;
+
+use crate::framing::Framing;
+use crate::head::{Head, Method};
+use crate::response::Response;
+use crate::server::Handler;
+use local::Place;
+use parkade::{Buffer, Conn};
+use std::rc::Rc;
+
+/// Where a burst that became a future begins.
+pub(crate) enum Begin<H: Handler> {
+    /// Nothing has been read.
+    Fresh(Conn),
+    /// There is input, and perhaps output that waits for more of it.
+    Input(Conn, Buffer, Vec<u8>),
+    /// A handler is at work.
+    Waiting(Conn, Buffer, Vec<u8>, Asked, Place<H>),
+    /// A response comes in pieces.
+    Streaming(Conn, Buffer, Vec<u8>, Streaming),
+}
+
+/// A request for a handler and what its head decides.
+pub(crate) struct Asked {
+    head: Rc<Head>,
+    framing: Framing,
+    /// The connection may go on behind the answer.
+    keep: bool,
+    /// Nothing of the request is left unread.
+    done: bool,
+}
+
+/// Methods that are answered without asking the handler.
+fn own_answer(head: &Head, any_method: bool) -> Option<Response> {
+    const ALLOWED: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+    match head.method() {
+        Method::Connect | Method::Trace => Some(Response::error(405).with_field("Allow", ALLOWED)),
+        Method::Options if head.path() == b"*" => {
+            Some(Response::new(200).with_field("Allow", ALLOWED))
+        }
+        Method::Other if !any_method => Some(Response::error(501).with_field("Allow", ALLOWED)),
+        _ => None,
+    }
+}

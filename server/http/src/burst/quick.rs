@@ -1,0 +1,118 @@
+//! The warm path: requests without a body whose handlers answer at once are served by plain calls, no future is made.
+
+use super::answer::{self, After, End};
+use super::local::{Local, Scratch};
+use super::{Asked, Begin, own_answer};
+use crate::framing::{self, Length};
+use crate::head;
+use crate::request::Request;
+use crate::server::Handler;
+use parkade::{Conn, Next};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::task::Context;
+
+/// How the plain calls ended.
+enum Reached<H: Handler> {
+    /// Everything is answered and sent.
+    Park,
+    Over(End),
+    /// Something has to be waited for, or does not belong here.
+    Async(Stage<H>),
+}
+
+enum Stage<H: Handler> {
+    Input,
+    Waiting(Asked, super::Place<H>),
+    Streaming(super::Streaming),
+}
+
+/// Serves what can be served now. `Err` says where the async form has to begin.
+pub(crate) fn attempt<H: Handler>(
+    local: &Local<H>,
+    mut conn: Conn,
+    cx: &mut Context<'_>,
+) -> Result<Next, Begin<H>> {
+    if conn.has_carry() {
+        return Err(Begin::Fresh(conn));
+    }
+    let mut scratch = local.scratch.borrow_mut();
+    match serve(local, &mut conn, &mut scratch, cx) {
+        Reached::Park => Ok(Next::Park(conn, local.shared.keep_alive())),
+        Reached::Over(end) => {
+            scratch.tidy();
+            Ok(end.of(conn))
+        }
+        Reached::Async(stage) => Err(leave(conn, &mut scratch, stage)),
+    }
+}
+
+/// The burst takes what it has used of the scratch with it.
+#[cold]
+fn leave<H: Handler>(conn: Conn, scratch: &mut Scratch, stage: Stage<H>) -> Begin<H> {
+    let input = scratch.input.take().unwrap_or_else(|| conn.buffer());
+    let out = std::mem::take(&mut scratch.out);
+    match stage {
+        Stage::Input => Begin::Input(conn, input, out),
+        Stage::Waiting(asked, place) => Begin::Waiting(conn, input, out, asked, place),
+        Stage::Streaming(streaming) => Begin::Streaming(conn, input, out, streaming),
+    }
+}
+
+fn serve<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    scratch: &mut Scratch,
+    cx: &mut Context<'_>,
+) -> Reached<H> {
+    let limits = local.shared.limits();
+    let Scratch { input, out, head } = scratch;
+    let input = input.get_or_insert_with(|| conn.buffer());
+    match conn.try_recv(input) {
+        Ok(1..) => {}
+        Err(e) if e.kind() == ErrorKind::WouldBlock => return Reached::Park,
+        _ => return Reached::Over(End::Close),
+    }
+    while !input.is_empty() {
+        let Some(used) = head::parse_into(head, input.filled(), &limits.head) else {
+            return Reached::Async(Stage::Input);
+        };
+        let framing = match framing::request(head) {
+            Ok(framing) if framing.body == Length::None => framing,
+            _ => return Reached::Async(Stage::Input),
+        };
+        if own_answer(head, local.shared.any_method()).is_some() {
+            return Reached::Async(Stage::Input);
+        }
+        input.consume(used);
+        conn.add_request();
+        let asked = Asked {
+            keep: answer::may_keep(conn, limits, &framing),
+            head: Rc::clone(head),
+            framing,
+            done: true,
+        };
+        let request = Request::new(Rc::clone(head), conn.peer(), None);
+        let response = match local.ask(request, cx) {
+            Ok(response) => response,
+            Err(place) => return Reached::Async(Stage::Waiting(asked, place)),
+        };
+        match answer::respond(local, conn, input, out, &asked, response) {
+            After::Kept => {}
+            After::Over(end) => return Reached::Over(end),
+            After::Stream(streaming) => return Reached::Async(Stage::Streaming(streaming)),
+        }
+        if out.len() >= answer::FLUSH
+            && let Err(end) = answer::flush(local, conn, out, input, None)
+        {
+            return Reached::Over(end);
+        }
+    }
+    if !conn.drained() {
+        return Reached::Async(Stage::Input);
+    }
+    match answer::flush(local, conn, out, input, None) {
+        Ok(()) => Reached::Park,
+        Err(end) => Reached::Over(end),
+    }
+}

@@ -1,0 +1,262 @@
+//! The async form of a burst: bodies, handlers that wait, streams, heads that come in pieces.
+
+use super::answer::{self, After, End};
+use super::local::{Local, Place};
+use super::{Asked, Begin, own_answer};
+use crate::framing::{self, Length};
+use crate::head::{self, Head, Parsed};
+use crate::outgoing;
+use crate::request::{Incoming, Request};
+use crate::response::Response;
+use crate::server::Handler;
+use crate::status::Refusal;
+use parkade::{Buffer, Carry, Conn, Deadline, Keepalive, Next, Then};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// An unread rest of a body up to this size is read so that the connection can live on.
+const DRAIN: u64 = 64 * 1024;
+
+/// One burst, from where `begin` says.
+pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Next {
+    let (mut conn, mut input, mut out, after) = match begin {
+        Begin::Fresh(conn) => {
+            let input = conn.buffer();
+            (conn, input, Vec::new(), After::Kept)
+        }
+        Begin::Input(conn, input, out) => (conn, input, out, After::Kept),
+        Begin::Waiting(mut conn, input, mut out, asked, place) => {
+            let response = wait::<H>(place).await;
+            let after = answer::respond(&local, &mut conn, &input, &mut out, &asked, response);
+            (conn, input, out, after)
+        }
+        Begin::Streaming(conn, input, out, streaming) => {
+            (conn, input, out, After::Stream(streaming))
+        }
+    };
+    match settle(&local, &mut conn, &input, &mut out, after).await {
+        None => serve(&local, conn, &mut input, &mut out).await,
+        Some(end) => end.of(conn),
+    }
+}
+
+/// Sends a stream, if that is what is left to do. `None`: the connection goes on.
+async fn settle<H: Handler>(
+    local: &Local<H>,
+    conn: &mut Conn,
+    input: &Buffer,
+    out: &mut Vec<u8>,
+    after: After,
+) -> Option<End> {
+    let after = match after {
+        After::Stream(mut streaming) => {
+            let patience = local.shared.limits().write;
+            match outgoing::send_stream(conn, &mut streaming, out, patience).await {
+                Ok(()) => streaming.finish(local, conn, input, out),
+                // The client must see that the body is not complete.
+                Err(_) => After::Over(End::Close),
+            }
+        }
+        after => after,
+    };
+    match after {
+        After::Kept => None,
+        After::Over(end) => Some(end),
+        After::Stream(_) => Some(End::Close),
+    }
+}
+
+/// Polls a handler to its end.
+async fn wait<H: Handler>(mut place: Place<H>) -> Response {
+    poll_fn(|cx| Local::<H>::poll_place(&mut place, cx)).await
+}
+
+/// Reads and answers until the input is used up.
+async fn serve<H: Handler>(
+    local: &Local<H>,
+    mut conn: Conn,
+    input: &mut Buffer,
+    out: &mut Vec<u8>,
+) -> Next {
+    let mut began: Option<Deadline> = None;
+    let limits = local.shared.limits();
+    if let Some(carry) = conn.take_carry() {
+        input.extend_from_slice(&carry.bytes);
+        began = carry.deadline;
+    }
+    loop {
+        if !input.is_empty() {
+            match head::parse(input.filled(), &limits.head) {
+                Parsed::Complete(head, used) => {
+                    input.consume(used);
+                    began = None;
+                    let Some((c, after)) = exchange(local, conn, input, out, head).await else {
+                        return Next::Gone;
+                    };
+                    conn = c;
+                    let mut end = settle(local, &mut conn, input, out, after).await;
+                    if end.is_none() && out.len() >= answer::FLUSH {
+                        end = answer::flush(local, &mut conn, out, input, None).err();
+                    }
+                    match end {
+                        None => continue,
+                        Some(end) => return end.of(conn),
+                    }
+                }
+                Parsed::Refused(refusal) => {
+                    return answer::refuse(local, &mut conn, out, None, refusal).of(conn);
+                }
+                Parsed::Partial => {}
+            }
+        }
+        if conn.drained() {
+            break;
+        }
+        if input.spare_len() == 0 {
+            input.compact();
+            if input.spare_len() == 0 {
+                let refusal = Refusal::FieldsTooLarge;
+                return answer::refuse(local, &mut conn, out, None, refusal).of(conn);
+            }
+        }
+        match conn.try_recv(input) {
+            Ok(0) => {
+                let flushed = answer::flush(local, &mut conn, out, input, Some(Then::Close));
+                return flushed.err().unwrap_or(End::Close).of(conn);
+            }
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            Err(_) => return Next::Close(conn),
+        }
+    }
+    if let Err(end) = answer::flush(local, &mut conn, out, input, None) {
+        return end.of(conn);
+    }
+    if input.is_empty() {
+        return Next::Park(conn, local.shared.keep_alive());
+    }
+    // An unfinished head is data, not a future: it waits beside the slot, under one deadline for all of it.
+    let began = began.unwrap_or_else(|| conn.now());
+    let until = limits.head_pace.deadline(began, input.len() as u64);
+    conn.set_carry(Carry {
+        bytes: input.filled().to_vec(),
+        deadline: Some(began),
+        tag: 0,
+    });
+    Next::Park(
+        conn,
+        until.map_or(local.shared.keep_alive(), Keepalive::at),
+    )
+}
+
+/// Answers one request. `None`: the connection went down with the handler that held it.
+async fn exchange<H: Handler>(
+    local: &Local<H>,
+    mut conn: Conn,
+    input: &mut Buffer,
+    out: &mut Vec<u8>,
+    head: Rc<Head>,
+) -> Option<(Conn, After)> {
+    let limits = local.shared.limits();
+    conn.add_request();
+    let framing = framing::request(&head).and_then(|framing| match framing.body {
+        Length::Known(n) if n > limits.body => Err(Refusal::BodyTooLarge),
+        _ => Ok(framing),
+    });
+    let framing = match framing {
+        Ok(framing) => framing,
+        Err(refusal) => {
+            let end = answer::refuse(local, &mut conn, out, Some(&head), refusal);
+            return Some((conn, After::Over(end)));
+        }
+    };
+    let bodiless = framing.body == Length::None;
+    let mut asked = Asked {
+        keep: answer::may_keep(&conn, limits, &framing),
+        head,
+        framing,
+        done: bodiless,
+    };
+    let response = if let Some(own) = own_answer(&asked.head, local.shared.any_method()) {
+        // A body nobody reads is not worth reading: the connection ends behind the answer.
+        asked.keep &= bodiless;
+        own
+    } else if bodiless {
+        ask(local, Request::new(asked.head.clone(), conn.peer(), None)).await
+    } else {
+        let (c, response) = with_body(local, conn, input, out, &mut asked).await?;
+        conn = c;
+        response
+    };
+    let after = answer::respond(local, &mut conn, input, out, &asked, response);
+    Some((conn, after))
+}
+
+/// Asks a handler that may read a body; the body holds the connection meanwhile.
+async fn with_body<H: Handler>(
+    local: &Local<H>,
+    mut conn: Conn,
+    input: &mut Buffer,
+    out: &mut Vec<u8>,
+    asked: &mut Asked,
+) -> Option<(Conn, Response)> {
+    let limits = local.shared.limits();
+    let expects = asked.framing.expects_continue && input.is_empty();
+    if !out.is_empty() {
+        // The handler may wait for its body while the client waits for these.
+        conn.set_io_deadline(Some(Deadline::after(conn.now(), limits.write)));
+        if conn.send(out).await.is_err() {
+            return None;
+        }
+        out.clear();
+    }
+    let (peer, lent) = (conn.peer(), conn.buffer());
+    let incoming = Incoming::new(
+        conn,
+        std::mem::replace(input, lent),
+        asked.framing.body,
+        limits.body,
+        limits.body_pace,
+        expects,
+    );
+    let incoming = Rc::new(RefCell::new(incoming));
+    let request = Request::new(asked.head.clone(), peer, Some(incoming.clone()));
+    let response = ask(local, request).await;
+
+    // What is left of the body decides whether the connection can live on.
+    let mut drained = 0u64;
+    let unsaid = incoming.borrow().expects;
+    if !unsaid && incoming.borrow().left_at_most(DRAIN) {
+        while drained <= DRAIN {
+            match poll_fn(|cx| incoming.borrow_mut().poll_chunk(cx)).await {
+                Ok(Some(piece)) => drained += piece.len() as u64,
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+    let mut body = incoming.borrow_mut();
+    std::mem::swap(input, &mut body.input);
+    asked.done = body.is_done() && body.failed.is_none();
+    asked.keep &= asked.done;
+    let response = match body.failed {
+        Some(refusal) => Response::error(refusal.status()),
+        None => response,
+    };
+    Some((body.conn.take()?, response))
+}
+
+/// Asks the handler and waits for its answer.
+async fn ask<H: Handler>(local: &Local<H>, request: Request) -> Response {
+    let mut request = Some(request);
+    let asked = poll_fn(|cx| match request.take() {
+        Some(request) => Poll::Ready(local.ask(request, cx)),
+        None => Poll::Pending,
+    });
+    match asked.await {
+        Ok(response) => response,
+        Err(place) => wait::<H>(place).await,
+    }
+}
