@@ -80,21 +80,19 @@ pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refu
             (inner, &value[end + 1..])
         }
         _ => {
-            let end = memchr::memchr(b':', value).unwrap_or(value.len());
-            (&value[..end], &value[end..])
+            let end = value.iter().position(|b| !REG_NAME[*b as usize]);
+            value.split_at(end.unwrap_or(value.len()))
         }
     };
     if host.is_empty() {
         return Err(bad);
     }
-    let plain = value.starts_with(b"[")
-        || host.iter().all(|b| REG_NAME[*b as usize]);
     let port_fine = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    if plain && port_fine { Ok(()) } else { Err(bad) }
+    if port_fine { Ok(()) } else { Err(bad) }
 }
 
 /// The bytes of a registered name (RFC 3986 section 3.2.2), one look each.
