@@ -347,6 +347,10 @@ impl Runtime {
         listener
             .set_nonblocking(true)
             .map_err(|e| Error::new("set non-blocking", "listener", e))?;
+        // Accepted sockets inherit it. Answers are written whole; a rest that waits for an acknowledgement helps nobody.
+        if let Err(e) = rustix::net::sockopt::set_tcp_nodelay(&listener, true) {
+            tracing::debug!(target: "parkade", "TCP_NODELAY on a listener: {e}");
+        }
         let listener = Arc::new(OwnedFd::from(listener));
         let service: Arc<dyn AnyService> = Arc::new(service);
         // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
