@@ -58,15 +58,63 @@ pub struct Output {
     pub timeout: Duration,
 }
 
-/// A part of a file.
+/// A part of a regular file.
+///
+/// What of it is not in memory is read on a reserve thread first, so that no worker waits for a disk. If the file turns
+/// out shorter than announced, the connection is closed.
 #[derive(Clone, Debug)]
 pub struct FileRange {
-    /// Where the bytes come from; a regular file.
-    pub file: Arc<File>,
-    /// The first byte.
-    pub offset: u64,
-    /// How many bytes.
-    pub len: u64,
+    /// Where the bytes come from.
+    pub(crate) file: Arc<File>,
+    /// The first byte that was not sent yet.
+    pub(crate) offset: u64,
+    /// How many bytes are left.
+    pub(crate) len: u64,
+    pub(crate) copying: Copying,
+    /// Up to here it was read ahead a moment ago: the next look at what is in memory may be skipped.
+    pub(crate) warm: u64,
+}
+
+/// How the bytes of a file get to the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copying {
+    /// sendfile(2): they never enter this process.
+    InKernel,
+    /// Read into a borrowed buffer and sent from there, for file systems that sendfile(2) does not serve well.
+    ThroughBuffer,
+}
+
+impl FileRange {
+    /// `len` bytes of `file` from `offset` on, copied by the kernel.
+    #[must_use]
+    pub fn new(file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self {
+            file,
+            offset,
+            len,
+            copying: Copying::InKernel,
+            warm: 0,
+        }
+    }
+
+    /// The same, copied in another way.
+    #[must_use]
+    pub fn copying(mut self, copying: Copying) -> Self {
+        self.copying = copying;
+        self
+    }
+
+    /// How many bytes are left.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether no bytes are left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 }
 
 /// What a burst leaves for the next one, beside the slot: an unfinished head, a partial frame.

@@ -32,7 +32,7 @@ impl Body {
             Self::Empty => Some(0),
             Self::Static(b) => Some(b.len() as u64),
             Self::Bytes(b) => Some(b.len() as u64),
-            Self::File(range) => Some(range.len),
+            Self::File(range) => Some(range.len()),
             Self::Stream(_) => None,
         }
     }
