@@ -68,12 +68,14 @@ pub struct FileRange {
     pub(crate) file: Arc<File>,
     /// The first byte that was not sent yet.
     pub(crate) offset: u64,
-    /// How many bytes are left.
-    pub(crate) len: u64,
-    pub(crate) copying: Copying,
-    /// Up to here it was read ahead a moment ago: the next look at what is in memory may be skipped.
-    pub(crate) warm: u64,
+    /// `THROUGH` | `TRUSTED` | bytes left (62): the end of a burst is passed by value, so it is kept small.
+    rest: u64,
 }
+
+/// The bytes are copied through a buffer.
+const THROUGH: u64 = 1 << 63;
+/// What comes next was read ahead a moment ago: whether it is in memory need not be asked, once.
+const TRUSTED: u64 = 1 << 62;
 
 /// How the bytes of a file get to the socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,29 +93,55 @@ impl FileRange {
         Self {
             file,
             offset,
-            len,
-            copying: Copying::InKernel,
-            warm: 0,
+            // No file is larger (off_t is signed).
+            rest: len.min(TRUSTED - 1),
         }
     }
 
     /// The same, copied in another way.
     #[must_use]
     pub fn copying(mut self, copying: Copying) -> Self {
-        self.copying = copying;
+        match copying {
+            Copying::InKernel => self.rest &= !THROUGH,
+            Copying::ThroughBuffer => self.rest |= THROUGH,
+        }
         self
     }
 
     /// How many bytes are left.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.len
+        self.rest & (TRUSTED - 1)
     }
 
     /// Whether no bytes are left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
+    }
+
+    pub(crate) fn way(&self) -> Copying {
+        if self.rest & THROUGH == 0 {
+            Copying::InKernel
+        } else {
+            Copying::ThroughBuffer
+        }
+    }
+
+    /// `n` bytes, at most what is left, were sent; `offset` is the caller's.
+    pub(crate) fn sent(&mut self, n: u64) {
+        self.rest -= n.min(self.len());
+    }
+
+    pub(crate) fn trust(&mut self) {
+        self.rest |= TRUSTED;
+    }
+
+    /// Whether it was trusted; no longer.
+    pub(crate) fn take_trust(&mut self) -> bool {
+        let trusted = self.rest & TRUSTED != 0;
+        self.rest &= !TRUSTED;
+        trusted
     }
 }
 

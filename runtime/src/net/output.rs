@@ -119,10 +119,7 @@ fn read_ahead(worker: &Worker, home: u16, index: u32, generation: u32, window: W
     }));
 }
 
-fn write(
-    socket: std::os::fd::BorrowedFd<'_>,
-    output: &mut Output,
-) -> io::Result<Progress> {
+fn write(socket: std::os::fd::BorrowedFd<'_>, output: &mut Output) -> io::Result<Progress> {
     for _ in 0..PIECES {
         if !output.bytes.is_empty() {
             match socket::send(socket, &output.bytes) {
@@ -132,10 +129,10 @@ fn write(
             }
             continue;
         }
-        let Some(range) = output.file.as_mut().filter(|r| r.len > 0) else {
+        let Some(range) = output.file.as_mut().filter(|r| !r.is_empty()) else {
             return Ok(Progress::Done);
         };
-        let sent = match range.copying {
+        let sent = match range.way() {
             Copying::InKernel => send_file(socket, range),
             Copying::ThroughBuffer => send_read(socket, range),
         };
@@ -143,12 +140,12 @@ fn write(
             Ok(None) => return Ok(Progress::Cold),
             // The file has shrunk: what was announced cannot be sent, so the connection must end.
             Ok(Some(0)) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(Some(n)) => range.len -= n as u64,
+            Ok(Some(n)) => range.sent(n as u64),
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Progress::Full),
             Err(e) => return Err(e),
         }
     }
-    let rest = !output.bytes.is_empty() || output.file.as_ref().is_some_and(|r| r.len > 0);
+    let rest = !output.bytes.is_empty() || output.file.as_ref().is_some_and(|r| !r.is_empty());
     Ok(if rest {
         Progress::Yield
     } else {
@@ -161,8 +158,8 @@ fn send_file(
     socket: std::os::fd::BorrowedFd<'_>,
     range: &mut FileRange,
 ) -> io::Result<Option<usize>> {
-    let most = range.len.min(PIECE);
-    if range.warm < range.offset + most && !resident::is(range, most) {
+    let most = range.len().min(PIECE);
+    if !range.take_trust() && !resident::is(range, most) {
         return Ok(None);
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -176,7 +173,7 @@ fn send_read(
 ) -> io::Result<Option<usize>> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.resize(SCRATCH_BYTES, 0);
-        let most = usize::try_from(range.len)
+        let most = usize::try_from(range.len())
             .unwrap_or(usize::MAX)
             .min(SCRATCH_BYTES);
         let Some(n) = resident::read(range, &mut scratch[..most])? else {

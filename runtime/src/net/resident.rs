@@ -35,9 +35,8 @@ pub(super) fn is(range: &FileRange, len: u64) -> bool {
 }
 
 /// Reads from where the range stands; `None` if that would wait for a disk.
-pub(super) fn read(range: &FileRange, into: &mut [u8]) -> io::Result<Option<usize>> {
-    let end = range.offset + into.len() as u64;
-    if range.warm >= end {
+pub(super) fn read(range: &mut FileRange, into: &mut [u8]) -> io::Result<Option<usize>> {
+    if range.take_trust() {
         return range.file.read_at(into, range.offset).map(Some);
     }
     match no_wait(&range.file, range.offset, into) {
@@ -64,10 +63,11 @@ pub(super) struct Window {
     to: u64,
 }
 
-/// The window where `range` stands; afterwards `range` trusts that it is warm, once.
+/// The window where `range` stands. Once it is read, `range` is trusted to be in memory, once: so it gets on even where
+/// nobody can tell.
 pub(super) fn window(range: &mut FileRange) -> Window {
-    let to = range.offset + range.len.min(WINDOW);
-    range.warm = to;
+    let to = range.offset + range.len().min(WINDOW);
+    range.trust();
     Window {
         file: range.file.clone(),
         from: range.offset,

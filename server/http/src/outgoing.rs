@@ -1,7 +1,7 @@
 //! Bodies on their way out.
 
-use crate::chunked;
 use crate::burst::Streaming;
+use crate::chunked;
 use crate::response::{Body, Prepared, Response};
 use bytes::Bytes;
 use futures_core::Stream;
