@@ -73,7 +73,7 @@ impl ErrorLog {
         let own = self.modules.iter().rev().find(|(m, _)| m == module);
         let most = own.map_or(self.level, |(_, level)| *level);
         // What the supervisor notices is always shown.
-        level <= most.max(Level::Notice)
+        level <= most || level == Level::Notice
     }
 }
 
@@ -209,6 +209,7 @@ mod tests {
             ("authz_core", Level::Debug, true),
             ("authz_core", Level::Trace, false),
             ("core", Level::Info, false),
+            ("core", Level::Warn, false),
             ("core", Level::Notice, true),
         ] {
             assert_eq!(log.shows(module, level), shown, "{module} {level:?}");
