@@ -148,3 +148,72 @@ pub(super) fn real(root: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Option<String>
     let (root, file) = (path(root)?, path(file)?);
     file.strip_prefix(root).ok()?.to_str().map(str::to_owned)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use std::fs::{File, create_dir, write};
+    use std::os::unix::fs::symlink;
+
+    const READ: OFlags = super::super::lookup::READ;
+
+    fn tree() -> (tempfile::TempDir, File) {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        create_dir(at("d")).unwrap();
+        write(at("d/f"), "f").unwrap();
+        symlink("d", at("link")).unwrap();
+        symlink("f", at("d/link")).unwrap();
+        symlink("/etc/passwd", at("d/out")).unwrap();
+        let open = File::open(root.path()).unwrap();
+        (root, open)
+    }
+
+    /// What stands in for openat2(2) where the kernel has none.
+    #[test]
+    fn a_path_without_links_is_opened_and_a_link_is_seen_wherever_it_stands() {
+        let (_root, open) = tree();
+        let try_open = |path| without_links(open.as_fd(), path, READ).map(drop);
+        for (path, expected) in [
+            ("d/f", Ok(())),
+            ("d", Ok(())),
+            ("d/", Ok(())),
+            (".", Ok(())),
+            ("link/f", Err(Errno::LOOP)),
+            ("link", Err(Errno::LOOP)),
+            ("d/link", Err(Errno::LOOP)),
+            ("d/f/x", Err(Errno::NOTDIR)),
+            ("none", Err(Errno::NOENT)),
+        ] {
+            assert_eq!(try_open(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_link_meets_the_options_of_its_directory() {
+        let (_root, open) = tree();
+        let none = Options::default();
+        let follow = Options {
+            follow_sym_links: true,
+            ..none
+        };
+        // Links are followed in d, not beside it.
+        let options = |directory: &str| if directory == "d" { follow } else { none };
+        let walked = |path| {
+            walk(open.as_fd(), path, READ, &options).map(|w| {
+                let real = w.inside.then(|| real(open.as_fd(), w.fd.as_fd())).flatten();
+                (w.inside, real)
+            })
+        };
+        assert_eq!(walked("d/f"), Ok((false, None)));
+        assert_eq!(walked("d/link"), Ok((false, None)));
+        assert_eq!(walked("d/out"), Ok((false, None)));
+        assert_eq!(walked("link/f"), Ok((true, Some("d/f".to_owned()))));
+        assert_eq!(
+            walked("link/out"),
+            Err(Errno::XDEV),
+            "not by the other name"
+        );
+    }
+}
