@@ -82,8 +82,8 @@ table! {
     "DirectoryIndex" [], 1..ANY, ALL, "index.html", E, "names tried for a directory, or disabled";
     "DocumentRoot" [], 1..1, SV, "", E, "the directory that the URL space is served from";
     "EnableExceptionHook" [], 1..1, SERVER, "Off", P, "On or Off: whether a crashing child writes a report";
-    "EnableMMAP" [], 1..1, ALL, "On", E, "On or Off: whether files may be mapped (accepted; files are read or sent by the kernel)";
-    "EnableSendfile" [], 1..1, ALL, "Off", E, "On or Off: whether the kernel copies large files to the socket";
+    "EnableMMAP" [], 1..1, ALL, "On", E, "On or Off: whether small files may stay in memory between requests (files are never mapped)";
+    "EnableSendfile" [], 1..1, ALL, "Off", E, "On or Off: whether the kernel copies files to the socket, or the server reads and sends them";
     "ErrorLog" [], 1..1, SV, "logs/error_log", E, "the file of the error log";
     "ExtendedStatus" [], 1..1, SERVER, "On", P, "On or Off: whether the status page shows requests";
     "ForceType" [], 1..1, D, "", E, "a MIME type for all files here";
@@ -101,7 +101,7 @@ table! {
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
     "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
-    "LogLevel" [], 1..1, SV, "warn", E, "the least severity logged";
+    "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
     "MaxMemFree" [], 1..1, SERVER, "2048", P, "KiB of free memory a child may keep, 0 for no bound";
@@ -109,7 +109,7 @@ table! {
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
     "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
-    "Options" [], 1..ANY, D, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
+    "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";
     "ReceiveBufferSize" [], 1..1, SERVER, "0", P, "bytes of a socket's receive buffer, 0 for the kernel's choice";
@@ -118,7 +118,7 @@ table! {
     "ScoreBoardFile" [], 1..1, SERVER, "", P, "the file of the shared status memory";
     "SendBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's send buffer, 0 for the kernel's choice";
     "ServerAdmin" [], 1..1, SV, "", P, "the address shown in error pages";
-    "ServerAlias" [], 1..ANY, VHOST, "", P, "other names of a virtual host";
+    "ServerAlias" [], 1..ANY, VHOST, "", E, "other names of a virtual host";
     "ServerLimit" [], 1..1, SERVER, "16", P, "the most child processes";
     "ServerName" [], 1..1, SV, "", E, "the name and port of the server";
     "ServerRoot" [], 1..1, SERVER, "", E, "the directory relative paths start from";
@@ -137,7 +137,7 @@ table! {
     "<RequireAll" [], 0..0, D, "", E, "all inside must hold";
     "<RequireAny" [], 0..0, D, "", E, "one inside must hold";
     "<RequireNone" [], 0..0, D, "", E, "none inside may hold";
-    "<VirtualHost" [], 1..ANY, SERVER, "", P, "a server of its own for some addresses or names";
+    "<VirtualHost" [], 1..ANY, SERVER, "", E, "a server of its own for some addresses or names";
 }
 
 /// Handled while the tree is read; known to "did you mean" and `-L`.

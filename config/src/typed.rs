@@ -98,6 +98,8 @@ pub struct HostSettings {
     pub error_log: Option<Located<LogTarget>>,
     /// `LogLevel`.
     pub log_level: Located<LogLevel>,
+    /// `LogLevel module:level`, the module as its messages name it (without `mod_`, `.c` and `_module`).
+    pub module_log_levels: Vec<(String, LogLevel)>,
     /// `CustomLog`.
     pub custom_logs: Vec<Located<CustomLog>>,
     /// Per-directory settings written outside any section.

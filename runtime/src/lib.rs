@@ -27,7 +27,7 @@ pub use error::{Error, Result};
 pub use executor::task::{JoinHandle, spawn};
 pub use metrics::{Metrics, WorkerMetrics};
 pub use net::conn::Conn;
-pub use net::next::{Carry, FileRange, Next, Output, Then};
+pub use net::next::{Carry, Copying, FileRange, Next, Output, Then};
 pub use net::service::{Attempt, Bursts, Fallible, Service, bursts};
 pub use park::peer::Peer;
 pub use runtime::{Affinity, Builder, Handle, Runtime, Workers, block_on};

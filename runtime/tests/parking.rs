@@ -283,3 +283,62 @@ fn the_very_first_connections_are_served() {
         }
     }
 }
+
+/// Both ways of copying give every byte, in small and in large files, from an offset, and end where the range ends.
+#[test]
+fn a_part_of_a_file_arrives_whole_however_it_is_copied() {
+    use parkade::{Copying, FileRange};
+    let mut file = tempfile::tempfile().unwrap();
+    let content: Vec<u8> = (0..3_000_000u32).map(|i| (i / 5) as u8).collect();
+    file.write_all(&content).unwrap();
+    let file = std::sync::Arc::new(file);
+    for copying in [Copying::InKernel, Copying::ThroughBuffer] {
+        let range = FileRange::new(file.clone(), 7, 2_900_001).copying(copying);
+        let send = move |mut conn: Conn| {
+            let range = range.clone();
+            async move {
+                while conn.recv_ready().await?.is_some() {}
+                let output = Output {
+                    bytes: "head".into(),
+                    file: Some(range),
+                    timeout: Duration::from_secs(10),
+                };
+                Ok(Next::Write(conn, output, Then::Close))
+            }
+        };
+        let (_runtime, address) = serve(1, parkade::bursts(send));
+        let mut stream = connect(address);
+        stream.write_all(b"go").unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        assert!(got[..4] == *b"head" && got[4..] == content[7..2_900_008]);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_ends_in_a_close() {
+    use parkade::{Copying, FileRange};
+    for copying in [Copying::InKernel, Copying::ThroughBuffer] {
+        let file = std::sync::Arc::new(tempfile::tempfile().unwrap());
+        file.set_len(1_000).unwrap();
+        let range = FileRange::new(file, 0, 5_000).copying(copying);
+        let send = move |mut conn: Conn| {
+            let range = range.clone();
+            async move {
+                while conn.recv_ready().await?.is_some() {}
+                let output = Output {
+                    bytes: Default::default(),
+                    file: Some(range),
+                    timeout: Duration::from_secs(10),
+                };
+                Ok(Next::Write(conn, output, Then::Park(Keepalive::secs(60))))
+            }
+        };
+        let (_runtime, address) = serve(1, parkade::bursts(send));
+        let mut stream = connect(address);
+        stream.write_all(b"go").unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        assert_eq!(got.len(), 1_000, "what is there, then the end");
+    }
+}

@@ -8,7 +8,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Uid, initgroups, setgid, setuid};
 use parkade::{Runtime, Workers};
-use parkade_http::{HeadLimits, Limits, Pace, Server};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::ffi::CString;
 use std::io;
@@ -67,10 +66,7 @@ pub(crate) fn serve(
         .build()?;
     let site = Arc::new(Site::new(settings));
     for listener in listeners {
-        let site = site.clone();
-        let mut server =
-            Server::new(move |request| site.clone().answer(request)).limits(limits(settings));
-        server = server.name(crate::cli::VERSION);
+        let mut server = site.server(listener.local_addr()?);
         if !logs.is_empty() {
             let logs = logs.clone();
             server = server.observe(move || logs.writer());
@@ -107,40 +103,6 @@ pub(crate) fn serve(
     runtime.handle().shutdown(grace);
     runtime.wait();
     Ok(())
-}
-
-fn limits(settings: &Settings) -> Limits {
-    let main = &settings.config.main;
-    let pace = |t: &parkade_config::RangeTimeout| Pace {
-        initial: t.initial,
-        max: t.max,
-        min_rate: t.min_rate.unwrap_or(0),
-    };
-    Limits {
-        head: HeadLimits {
-            line: *main.limit_request_line as usize,
-            field: *main.limit_request_field_size as usize,
-            fields: match *main.limit_request_fields {
-                0 => usize::MAX,
-                n => n as usize,
-            },
-        },
-        head_pace: pace(&main.request_read_timeout.header),
-        body_pace: pace(&main.request_read_timeout.body),
-        body: main
-            .base
-            .limit_request_body
-            .as_ref()
-            .map_or(1 << 30, |l| if l.value == 0 { u64::MAX } else { l.value }),
-        keep_alive: *main.keep_alive_timeout,
-        requests: if *main.keep_alive {
-            *main.max_keep_alive_requests
-        } else {
-            1
-        },
-        write: *main.timeout,
-        linger: Duration::from_secs(30),
-    }
 }
 
 /// Group, supplementary groups, user, in this order; verified, because a server that believes it is harmless is not.

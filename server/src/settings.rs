@@ -1,6 +1,7 @@
 //! The configuration as this machine understands it: loaded, with accounts looked up.
 
 use crate::cli::Options;
+use crate::log::format::Format;
 use nix::unistd::{Gid, Group, Uid, User};
 use parkade_config::{Account, Config, Diagnostic, LoadOptions, Located, StdSource, load as read};
 
@@ -47,6 +48,15 @@ pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<String>), Vec<Str
     let mut errors = Vec::new();
     let builtin = options.file.is_none();
     let identity = identity(&config, builtin, &mut errors).filter(|_| root);
+    let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
+    for log in std::iter::once(&config.main)
+        .chain(hosts)
+        .flat_map(|h| &h.custom_logs)
+    {
+        if let Err(why) = Format::compile(&log.value.format) {
+            errors.push(Diagnostic::error(why, log.at.as_ref()));
+        }
+    }
     if !errors.is_empty() {
         return Err(errors.iter().map(Diagnostic::render).collect());
     }

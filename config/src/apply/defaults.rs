@@ -84,6 +84,7 @@ fn host() -> HostSettings {
         limit_request_fields: d(100),
         error_log: None,
         log_level: Located::default_value(LogLevel::Warn),
+        module_log_levels: Vec::new(),
         custom_logs: Vec::new(),
         base: DirSettings::default(),
         sections: Vec::new(),

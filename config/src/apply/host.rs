@@ -106,7 +106,7 @@ impl Apply<'_> {
             "LimitRequestFields" => self.set_u32(&mut host.limit_request_fields, name, word, 0),
             "RequestReadTimeout" => self.request_read_timeout(host, &node.args),
             "ErrorLog" => host.error_log = Some(Located::new(self.target(word), at())),
-            "LogLevel" => self.log_level(host, word),
+            "LogLevel" => self.log_levels(host, &node.args),
             "CustomLog" => {
                 if let Some(third) = node.args.get(2) {
                     self.error("CustomLog: conditions are not supported", third);
@@ -142,31 +142,28 @@ impl Apply<'_> {
         }
     }
 
-    fn log_level(&mut self, host: &mut HostSettings, word: &Word) {
-        if word.text.contains(':') {
-            self.error("LogLevel: levels of single modules are not supported", word);
-            return;
-        }
-        let level = match word.text.to_ascii_lowercase().as_str() {
-            "emerg" => LogLevel::Emerg,
-            "alert" => LogLevel::Alert,
-            "crit" => LogLevel::Crit,
-            "error" => LogLevel::Error,
-            "warn" => LogLevel::Warn,
-            "notice" => LogLevel::Notice,
-            "info" => LogLevel::Info,
-            "debug" => LogLevel::Debug,
-            other => match other.strip_prefix("trace").and_then(|n| n.parse().ok()) {
-                Some(n @ 1..=8) => LogLevel::Trace(n),
-                _ => {
-                    let text = "Log level keyword must be one of \
-                                emerg/alert/crit/error/warn/notice/info/debug/trace1/.../trace8";
-                    self.error(text, word);
-                    return;
+    fn log_levels(&mut self, host: &mut HostSettings, words: &[Word]) {
+        for word in words {
+            let (module, text) = match word.text.split_once(':') {
+                Some((module, text)) => (Some(module), text),
+                None => (None, &*word.text),
+            };
+            let Some(level) = log_level(text) else {
+                let text = "Log level keyword must be one of \
+                            emerg/alert/crit/error/warn/notice/info/debug/trace1/.../trace8";
+                self.error(text, word);
+                continue;
+            };
+            match module {
+                None => host.log_level = Located::new(level, word.at.clone()),
+                Some(module) => {
+                    let module = module.strip_prefix("mod_").unwrap_or(module);
+                    let module = module.strip_suffix(".c").unwrap_or(module);
+                    let module = module.strip_suffix("_module").unwrap_or(module);
+                    host.module_log_levels.push((module.to_owned(), level));
                 }
-            },
-        };
-        host.log_level = Located::new(level, word.at.clone());
+            }
+        }
     }
 
     fn request_read_timeout(&mut self, host: &mut HostSettings, args: &[Word]) {
@@ -193,4 +190,21 @@ impl Apply<'_> {
         let at = args.first().map(|word| word.at.clone());
         host.request_read_timeout = Located { value, at };
     }
+}
+
+fn log_level(text: &str) -> Option<LogLevel> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "emerg" => LogLevel::Emerg,
+        "alert" => LogLevel::Alert,
+        "crit" => LogLevel::Crit,
+        "error" => LogLevel::Error,
+        "warn" => LogLevel::Warn,
+        "notice" => LogLevel::Notice,
+        "info" => LogLevel::Info,
+        "debug" => LogLevel::Debug,
+        other => match other.strip_prefix("trace").and_then(|n| n.parse().ok()) {
+            Some(n @ 1..=8) => LogLevel::Trace(n),
+            _ => return None,
+        },
+    })
 }

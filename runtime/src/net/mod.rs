@@ -9,4 +9,5 @@ pub(crate) mod conn;
 pub(crate) mod linger;
 pub(crate) mod next;
 pub(crate) mod output;
+mod resident;
 pub(crate) mod service;

@@ -58,15 +58,91 @@ pub struct Output {
     pub timeout: Duration,
 }
 
-/// A part of a file.
+/// A part of a regular file.
+///
+/// What of it is not in memory is read on a reserve thread first, so that no worker waits for a disk. If the file turns
+/// out shorter than announced, the connection is closed.
 #[derive(Clone, Debug)]
 pub struct FileRange {
-    /// Where the bytes come from; a regular file.
-    pub file: Arc<File>,
-    /// The first byte.
-    pub offset: u64,
-    /// How many bytes.
-    pub len: u64,
+    /// Where the bytes come from.
+    pub(crate) file: Arc<File>,
+    /// The first byte that was not sent yet.
+    pub(crate) offset: u64,
+    /// `THROUGH` | `TRUSTED` | bytes left (62): the end of a burst is passed by value, so it is kept small.
+    rest: u64,
+}
+
+/// The bytes are copied through a buffer.
+const THROUGH: u64 = 1 << 63;
+/// What comes next was read ahead a moment ago: whether it is in memory need not be asked, once.
+const TRUSTED: u64 = 1 << 62;
+
+/// How the bytes of a file get to the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Copying {
+    /// sendfile(2): they never enter this process.
+    InKernel,
+    /// Read into a borrowed buffer and sent from there, for file systems that sendfile(2) does not serve well.
+    ThroughBuffer,
+}
+
+impl FileRange {
+    /// `len` bytes of `file` from `offset` on, copied by the kernel.
+    #[must_use]
+    pub fn new(file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self {
+            file,
+            offset,
+            // No file is larger (off_t is signed).
+            rest: len.min(TRUSTED - 1),
+        }
+    }
+
+    /// The same, copied in another way.
+    #[must_use]
+    pub fn copying(mut self, copying: Copying) -> Self {
+        match copying {
+            Copying::InKernel => self.rest &= !THROUGH,
+            Copying::ThroughBuffer => self.rest |= THROUGH,
+        }
+        self
+    }
+
+    /// How many bytes are left.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.rest & (TRUSTED - 1)
+    }
+
+    /// Whether no bytes are left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn way(&self) -> Copying {
+        if self.rest & THROUGH == 0 {
+            Copying::InKernel
+        } else {
+            Copying::ThroughBuffer
+        }
+    }
+
+    /// `n` bytes, at most what is left, were sent; `offset` is the caller's.
+    pub(crate) fn sent(&mut self, n: u64) {
+        self.rest -= n.min(self.len());
+    }
+
+    pub(crate) fn trust(&mut self) {
+        self.rest |= TRUSTED;
+    }
+
+    /// Whether it was trusted; no longer.
+    pub(crate) fn take_trust(&mut self) -> bool {
+        let trusted = self.rest & TRUSTED != 0;
+        self.rest &= !TRUSTED;
+        trusted
+    }
 }
 
 /// What a burst leaves for the next one, beside the slot: an unfinished head, a partial frame.

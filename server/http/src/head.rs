@@ -138,6 +138,12 @@ impl Head {
         memchr::memchr(b'?', all).map(|i| &all[i + 1..])
     }
 
+    /// Bytes of the head as it came.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// 0 or 1.
     #[must_use]
     pub fn minor_version(&self) -> u8 {

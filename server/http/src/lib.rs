@@ -9,6 +9,7 @@ pub mod chunked;
 mod encode;
 pub mod framing;
 pub mod head;
+mod hosts;
 mod limits;
 mod outgoing;
 pub mod precondition;
@@ -20,6 +21,7 @@ pub mod status;
 pub mod target;
 
 pub use head::{Head, HeadLimits, Method};
+pub use hosts::Hosts;
 pub use limits::{Limits, Pace};
 pub use request::{BodyError, Request};
 pub use response::{Body, InvalidField, Prepared, Response};

@@ -1,7 +1,7 @@
 //! Bodies on their way out.
 
-use crate::chunked;
 use crate::burst::Streaming;
+use crate::chunked;
 use crate::response::{Body, Prepared, Response};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -43,7 +43,7 @@ pub(crate) fn take(response: &mut Response) -> Outgoing {
         Body::Static(b) if b.len() <= SMALL => Outgoing::Static(b),
         Body::Static(b) => Outgoing::Large(Bytes::from_static(b)),
         Body::Bytes(b) => bytes(b),
-        Body::File(range) if range.len == 0 => Outgoing::Nothing,
+        Body::File(range) if range.is_empty() => Outgoing::Nothing,
         Body::File(range) => Outgoing::File(range),
         Body::Stream(stream) => Outgoing::Stream(stream),
     }

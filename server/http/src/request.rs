@@ -21,12 +21,40 @@ use std::task::{Context, Poll};
 pub struct Request {
     head: Rc<Head>,
     peer: Peer,
+    host: u32,
     body: Option<Rc<RefCell<Incoming>>>,
 }
 
 impl Request {
-    pub(crate) fn new(head: Rc<Head>, peer: Peer, body: Option<Rc<RefCell<Incoming>>>) -> Self {
-        Self { head, peer, body }
+    pub(crate) fn new(
+        head: Rc<Head>,
+        peer: Peer,
+        host: u32,
+        body: Option<Rc<RefCell<Incoming>>>,
+    ) -> Self {
+        Self {
+            head,
+            peer,
+            host,
+            body,
+        }
+    }
+
+    /// The number that [`crate::Hosts::choose`] gave; 0 without hosts.
+    #[must_use]
+    pub fn host_number(&self) -> u32 {
+        self.host
+    }
+
+    /// From here on the body may have at most `most` bytes in all.
+    ///
+    /// # Errors
+    /// `TooLarge` if it is known to have more: the connection is answered 413 and closed.
+    pub fn limit_body(&mut self, most: u64) -> Result<(), BodyError> {
+        match &self.body {
+            Some(body) => body.borrow_mut().limit(most),
+            None => Ok(()),
+        }
     }
 
     /// The client's address.
@@ -159,6 +187,24 @@ impl Incoming {
     /// Whether the body has been read to its end.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.left, Left::Done)
+    }
+
+    /// Bytes taken so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn limit(&mut self, most: u64) -> Result<(), BodyError> {
+        self.most = self.most.min(most);
+        let known = match self.left {
+            Left::Known(left) => left,
+            Left::Chunked(_) | Left::Done => 0,
+        };
+        if self.taken.saturating_add(known) > self.most {
+            self.failed = Some(Refusal::BodyTooLarge);
+            return Err(BodyError::TooLarge);
+        }
+        Ok(())
     }
 
     /// Whether what is left is at most `most` bytes, or unknown.

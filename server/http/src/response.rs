@@ -32,7 +32,7 @@ impl Body {
             Self::Empty => Some(0),
             Self::Static(b) => Some(b.len() as u64),
             Self::Bytes(b) => Some(b.len() as u64),
-            Self::File(range) => Some(range.len),
+            Self::File(range) => Some(range.len()),
             Self::Stream(_) => None,
         }
     }
@@ -235,6 +235,26 @@ impl Response {
     #[must_use]
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The first field of this name, as it will be sent; fields of the connection are not here.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        if name.eq_ignore_ascii_case("content-type")
+            && let Some(kind) = self.content_type
+        {
+            return Some(kind.as_bytes());
+        }
+        let prepared = self.prepared.as_ref().map_or(&[][..], |p| p.fields());
+        let mut lines = [&self.fields[..], prepared]
+            .into_iter()
+            .flat_map(|fields| fields.split(|b| *b == b'\n'));
+        lines.find_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            line[..colon]
+                .eq_ignore_ascii_case(name.as_bytes())
+                .then(|| line[colon + 1..].trim_ascii())
+        })
     }
 
     /// The body.

@@ -2,6 +2,7 @@
 
 use crate::burst::{self, Begin, Local};
 use crate::head::Head;
+use crate::hosts::{Governed, Hosts};
 use crate::limits::Limits;
 use crate::request::Request;
 use crate::response::Response;
@@ -61,10 +62,27 @@ pub struct Exchange<'a> {
     pub seconds: u64,
     /// Why the request was refused before it reached the handler.
     pub refusal: Option<Refusal>,
+    /// The number of the host ([`Hosts::choose`]); 0 without hosts.
+    pub host: u32,
+    /// The answer, its body perhaps sent already.
+    pub response: &'a Response,
+    /// Bytes of the head of the answer.
+    pub head_bytes: u64,
+    /// Bytes of the request: its head, and what was read of its body.
+    pub received: u64,
+    /// What [`Observer::begin`] said when the request's head was complete; 0 when it never was.
+    pub began: u64,
+    /// The connection.
+    pub conn: &'a Conn,
 }
 
 /// Sees every exchange on one worker; it must not block.
 pub trait Observer: 'static {
+    /// A request's head is complete. What is returned comes back as [`Exchange::began`].
+    fn begin(&self) -> u64 {
+        0
+    }
+
     /// An answer is on its way.
     fn exchange(&self, exchange: &Exchange<'_>);
 }
@@ -92,6 +110,7 @@ pub struct Server<H> {
     limits: Limits,
     name: String,
     observer: Option<MakeObserver>,
+    hosts: Option<Box<dyn Hosts>>,
     any_method: bool,
 }
 
@@ -103,6 +122,7 @@ impl<H: Handler> Server<H> {
             limits: Limits::default(),
             name: String::new(),
             observer: None,
+            hosts: None,
             any_method: false,
         }
     }
@@ -128,6 +148,13 @@ impl<H: Handler> Server<H> {
     #[must_use]
     pub fn observe(mut self, make: impl Fn() -> Box<dyn Observer> + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(make));
+        self
+    }
+
+    /// Several hosts with limits of their own.
+    #[must_use]
+    pub fn hosts(mut self, hosts: impl Hosts) -> Self {
+        self.hosts = Some(Box::new(hosts));
         self
     }
 
@@ -158,14 +185,41 @@ pub(crate) struct Shared<H> {
 
 impl<H: Handler> Shared<H> {
     /// How long a connection waits for its next request, ready to be used.
-    pub(crate) fn keep_alive(&self) -> Keepalive {
-        self.keep_alive
-    }
     pub(crate) fn handler(&self) -> &H {
         &self.server.handler
     }
     pub(crate) fn limits(&self) -> &Limits {
         &self.server.limits
+    }
+    /// What governs a request.
+    pub(crate) fn govern(&self, head: &Head, conn: &Conn) -> Governed<'_> {
+        match &self.server.hosts {
+            None => self.ungoverned(),
+            Some(hosts) => self.governed(hosts.choose(head, conn)),
+        }
+    }
+    /// What governs a host's requests.
+    pub(crate) fn governed(&self, host: u32) -> Governed<'_> {
+        let hosts = self.server.hosts.as_ref();
+        match hosts.and_then(|hosts| hosts.limits(host)) {
+            None => Governed {
+                host,
+                ..self.ungoverned()
+            },
+            Some(limits) => Governed {
+                host,
+                limits,
+                keep_alive: Keepalive::new(limits.keep_alive),
+            },
+        }
+    }
+    /// What governs before a head is known.
+    pub(crate) fn ungoverned(&self) -> Governed<'_> {
+        Governed {
+            host: 0,
+            limits: &self.server.limits,
+            keep_alive: self.keep_alive,
+        }
     }
     pub(crate) fn name(&self) -> &str {
         &self.server.name
@@ -199,12 +253,7 @@ where
         (self.burst)(Rc::clone(local), Begin::Fresh(conn))
     }
 
-    fn attempt(
-        &self,
-        local: &Rc<Rc<Local<H>>>,
-        conn: Conn,
-        cx: &mut Context<'_>,
-    ) -> Attempt<Fut> {
+    fn attempt(&self, local: &Rc<Rc<Local<H>>>, conn: Conn, cx: &mut Context<'_>) -> Attempt<Fut> {
         match burst::attempt(local, conn, cx) {
             Ok(next) => Attempt::Over(next),
             Err(begin) => Attempt::Burst((self.burst)(Rc::clone(local), begin)),

@@ -1,9 +1,10 @@
 //! The error log: one line per event, one write(2) per line.
 
+use super::sink::Sink;
 use parkade_config::{Config, LogLevel, LogTarget};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Severity, most severe first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,6 +39,11 @@ impl Level {
         }
     }
 
+    /// syslog's number.
+    fn severity(self) -> u8 {
+        (self as u8).min(7)
+    }
+
     fn of(level: &LogLevel) -> Self {
         match level {
             LogLevel::Emerg => Self::Emerg,
@@ -53,60 +59,99 @@ impl Level {
     }
 }
 
+/// One host's log: where it goes and what is shown.
 struct ErrorLog {
     /// `None`: standard error.
-    file: Option<File>,
+    sink: Option<Arc<Sink>>,
     level: Level,
+    /// Levels of single modules.
+    modules: Vec<(String, Level)>,
 }
 
-static LOG: OnceLock<ErrorLog> = OnceLock::new();
+impl ErrorLog {
+    fn shows(&self, module: &str, level: Level) -> bool {
+        let own = self.modules.iter().rev().find(|(m, _)| m == module);
+        let most = own.map_or(self.level, |(_, level)| *level);
+        // What the supervisor notices is always shown.
+        level <= most || level == Level::Notice
+    }
+}
 
-/// Opens the error log of the configuration and sends the runtime's events there.
+/// By host number; the main server's is the first.
+static LOGS: RwLock<Vec<ErrorLog>> = RwLock::new(Vec::new());
+
+fn logs() -> std::sync::RwLockReadGuard<'static, Vec<ErrorLog>> {
+    LOGS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens the error logs of the configuration, in place of those opened before, and sends the runtime's events there.
+/// Not before any thread is started.
 pub(crate) fn open(config: &Config) -> io::Result<()> {
-    let file = match config.main.error_log.as_ref().map(|t| &t.value) {
-        None => None,
-        Some(LogTarget::File(path)) => {
-            let opened = OpenOptions::new().append(true).create(true).open(path);
-            Some(opened.map_err(|e| {
-                io::Error::new(
-                    e.kind(),
-                    format!("could not open error log {}: {e}", path.display()),
-                )
-            })?)
-        }
-        Some(LogTarget::Pipe(_) | LogTarget::Syslog(_)) => {
-            return Err(io::Error::other(
-                "ErrorLog to a pipe or syslog is not built yet; name a file",
-            ));
-        }
-    };
-    let _ = LOG.set(ErrorLog {
-        file,
-        level: Level::of(&config.main.log_level),
-    });
+    let mut opened: Vec<(&LogTarget, Arc<Sink>)> = Vec::new();
+    let mut all = Vec::new();
+    let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
+    for settings in std::iter::once(&config.main).chain(hosts) {
+        let sink = match settings.error_log.as_ref().map(|t| &t.value) {
+            None => None,
+            Some(target) => match opened.iter().find(|(t, _)| *t == target) {
+                Some((_, sink)) => Some(sink.clone()),
+                None => {
+                    let sink = Arc::new(Sink::open(target, "error log")?);
+                    opened.push((target, sink.clone()));
+                    Some(sink)
+                }
+            },
+        };
+        all.push(ErrorLog {
+            sink,
+            level: Level::of(&settings.log_level),
+            modules: settings
+                .module_log_levels
+                .iter()
+                .map(|(module, level)| (module.clone(), Level::of(level)))
+                .collect(),
+        });
+    }
+    *LOGS.write().unwrap_or_else(PoisonError::into_inner) = all;
     super::events::install();
     Ok(())
 }
 
-/// The descriptor behind the log, to stand in for standard error.
-pub(crate) fn file() -> Option<&'static File> {
-    LOG.get()?.file.as_ref()
+/// The descriptor behind the main server's log, to stand in for standard error.
+pub(crate) fn file() -> Option<File> {
+    let logs = logs();
+    logs.first()?.sink.as_ref()?.file()?.try_clone().ok()
 }
 
-/// Whether a message of this level would be written. What the supervisor notices is always shown.
-pub(crate) fn shows(level: Level) -> bool {
-    level
-        <= LOG
-            .get()
-            .map_or(Level::Warn, |l| l.level)
-            .max(Level::Notice)
+/// Whether a message of the main server would be written.
+pub(crate) fn shows(module: &str, level: Level) -> bool {
+    match logs().first() {
+        Some(log) => log.shows(module, level),
+        None => level <= Level::Notice,
+    }
 }
 
-/// Writes one line.
+/// Writes one line to the main server's log.
 pub(crate) fn write(module: &str, level: Level, message: &str) {
-    if !shows(level) {
+    write_for(0, module, level, message);
+}
+
+/// Writes one line to the log of a host.
+pub(crate) fn write_for(host: usize, module: &str, level: Level, message: &str) {
+    let logs = logs();
+    let log = logs.get(host).or(logs.first());
+    if !log.map_or(level <= Level::Notice, |log| log.shows(module, level)) {
         return;
     }
+    let line = line(module, level, message);
+    match log.and_then(|log| log.sink.as_ref()) {
+        // A full disk must not stop serving; there is nowhere to say so.
+        Some(sink) => drop(sink.write(&line, level.severity())),
+        None => drop(io::stderr().lock().write_all(&line)),
+    }
+}
+
+fn line(module: &str, level: Level, message: &str) -> Vec<u8> {
     let now = jiff::Zoned::now();
     let mut line = Vec::with_capacity(160 + message.len());
     let _ = write!(
@@ -124,9 +169,50 @@ pub(crate) fn write(module: &str, level: Level, message: &str) {
         }
     }
     line.push(b'\n');
-    // A full disk must not stop serving; there is nowhere to say so.
-    let _ = match file() {
-        Some(mut file) => file.write_all(&line),
-        None => io::stderr().lock().write_all(&line),
-    };
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_apaches_and_has_no_raw_control_bytes() {
+        let text =
+            String::from_utf8(line("core", Level::Warn, "a\nb\u{1b}[1mé")).unwrap_or_default();
+        let parts: Vec<&str> = text.splitn(4, "] ").collect();
+        assert!(
+            parts[0].starts_with('[') && parts[0].len() == "[Mon Nov 23 09:57:15.202546 2026".len(),
+            "{text}"
+        );
+        assert_eq!(parts[1], "[core:warn");
+        assert!(
+            parts[2].starts_with("[pid ") && parts[2].contains(":tid "),
+            "{text}"
+        );
+        assert_eq!(parts[3], "a\\nb\\u{1b}[1mé\n");
+    }
+
+    #[test]
+    fn a_module_may_have_a_level_of_its_own() {
+        let log = ErrorLog {
+            sink: None,
+            level: Level::Warn,
+            modules: vec![
+                ("authz_core".into(), Level::Debug),
+                ("core".into(), Level::Crit),
+            ],
+        };
+        for (module, level, shown) in [
+            ("x", Level::Info, false),
+            ("x", Level::Warn, true),
+            ("authz_core", Level::Debug, true),
+            ("authz_core", Level::Trace, false),
+            ("core", Level::Info, false),
+            ("core", Level::Warn, false),
+            ("core", Level::Notice, true),
+        ] {
+            assert_eq!(log.shows(module, level), shown, "{module} {level:?}");
+        }
+    }
 }

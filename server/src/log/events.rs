@@ -31,7 +31,7 @@ impl Visit for Text {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && shows(level(metadata.level()))
+        metadata.is_event() && shows("runtime", level(metadata.level()))
     }
     fn event(&self, event: &Event<'_>) {
         let mut text = Text(String::new());

@@ -1,35 +1,57 @@
-//! Small files, ready to be sent, by the target that asked for them. Each worker has its own; an entry is held
-//! against the file system again at most once a second, so an edited file is seen within one.
+//! Small files, ready to be sent, by the path that asked for them. Each worker has its own; an entry is held against the
+//! file system again when it is older than a moment, so a change is seen within one second.
 
-use super::files::Stamp;
+use super::stamp::Stamp;
 use parkade_http::precondition::{Validators, Verdict, evaluate};
 use parkade_http::{Prepared, Request, Response};
+use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-/// Files up to this size are kept.
-pub(crate) const SMALL: u64 = 16 * 1024;
+/// Files up to this size are kept: head and body leave in one call.
+pub(super) const SMALL: u64 = 16 * 1024;
 /// Entries and bytes a worker keeps.
 const ENTRIES: usize = 1024;
 const BYTES: usize = 8 << 20;
 /// How long an entry is believed; under one second, so that together with the request it stays below.
-const FRESH: Duration = Duration::from_millis(800);
+const FRESH_MS: i64 = 800;
+/// How long an entry may live by being unchanged: then the whole path is looked up anew, with what the rules say of it.
+const LIFE_MS: i64 = 10_000;
 
 /// What is kept of a file.
-pub(crate) struct Entry {
-    pub(crate) prepared: Arc<Prepared>,
-    pub(crate) etag: String,
-    pub(crate) stamp: Stamp,
-    pub(crate) file: PathBuf,
-    checked: Instant,
+pub(super) struct Entry {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) etag: String,
+    pub(super) stamp: Stamp,
+    pub(super) file: PathBuf,
+    /// For an index file: its directory, where a better one may appear.
+    pub(super) directory: Option<(PathBuf, Stamp)>,
+}
+
+impl Entry {
+    fn is_current(&self) -> bool {
+        let directory = self.directory.as_ref();
+        Stamp::of(&self.file) == Some(self.stamp)
+            && directory.is_none_or(|(path, stamp)| Stamp::of(path) == Some(*stamp))
+    }
+
+    fn bytes(&self) -> usize {
+        self.prepared.body().len() + self.file.as_os_str().len() + size_of::<Held>()
+    }
+}
+
+struct Held {
+    entry: Entry,
+    born: i64,
+    checked: i64,
 }
 
 #[derive(Default)]
 struct Cache {
-    entries: HashMap<Vec<u8>, Entry>,
+    entries: HashMap<Vec<u8>, Held, BuildHasherDefault<Fold>>,
     bytes: usize,
     key: Vec<u8>,
 }
@@ -38,78 +60,179 @@ thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
 }
 
-/// `host NUL target`: two hosts may have different files at one path.
+/// Names of existing files are not an attacker's to choose: a simple hash will do.
+#[derive(Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            let mixed = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)) as u128;
+            let product = mixed * 0x9e37_79b9_7f4a_7c15_u128;
+            self.0 = product as u64 ^ (product >> 64) as u64;
+        }
+    }
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Milliseconds of a clock that costs no system call; it moves every few milliseconds.
+fn now() -> i64 {
+    let t = clock_gettime(ClockId::MonotonicCoarse);
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
+
+/// Two hosts may have different files at one path; the query is nothing to a file.
 fn key(request: &Request, into: &mut Vec<u8>) {
     into.clear();
-    into.extend_from_slice(request.host().unwrap_or_default().as_bytes());
-    into.push(0);
-    into.extend_from_slice(request.path_and_query());
+    into.extend_from_slice(&request.host_number().to_le_bytes());
+    into.extend_from_slice(request.path());
 }
 
 /// The answer, if the file is kept and has not changed.
-pub(crate) fn look_up(request: &Request) -> Option<Response> {
+pub(super) fn look_up(request: &Request) -> Option<Response> {
     CACHE.with_borrow_mut(|cache| {
         let mut wanted = std::mem::take(&mut cache.key);
         key(request, &mut wanted);
-        let found = cache.entries.get_mut(&wanted).and_then(|entry| {
-            if entry.checked.elapsed() > FRESH {
-                if Stamp::of(&entry.file) != Some(entry.stamp) {
-                    return None;
-                }
-                entry.checked = Instant::now();
-            }
-            if request.field("Range").is_some() {
-                // Parts are cut from the file.
-                return Some(None);
-            }
-            let validators = Validators {
-                etag: &entry.etag,
-                modified: entry.stamp.seconds(),
-            };
-            Some(Some(match evaluate(request, &validators) {
-                Verdict::Proceed { .. } => Response::prepared(entry.prepared.clone()),
-                Verdict::NotModified => super::files::not_modified(&validators),
-                Verdict::Failed => Response::error(412),
-            }))
-        });
-        if found.is_none()
-            && let Some(gone) = cache.entries.remove(&wanted)
-        {
-            cache.bytes -= gone.prepared.body().len() + wanted.len();
-        }
+        let answer = cache.answer(&wanted, request);
         cache.key = wanted;
-        found.flatten()
+        answer
     })
 }
 
-/// Keeps a file for the next request with this target.
-pub(crate) fn keep(
-    request: &Request,
-    prepared: Arc<Prepared>,
-    etag: String,
-    stamp: Stamp,
-    file: PathBuf,
-) {
+impl Cache {
+    fn answer(&mut self, wanted: &[u8], request: &Request) -> Option<Response> {
+        let held = self.entries.get_mut(wanted)?;
+        let now = now();
+        if now - held.checked > FRESH_MS {
+            if now - held.born > LIFE_MS || !held.entry.is_current() {
+                self.forget(wanted);
+                return None;
+            }
+            held.checked = now;
+        }
+        let entry = &held.entry;
+        let validators = Validators {
+            etag: &entry.etag,
+            modified: entry.stamp.seconds(),
+        };
+        match evaluate(request, &validators) {
+            // Parts are cut from the file.
+            Verdict::Proceed { ranges: true } if request.field("Range").is_some() => None,
+            Verdict::Proceed { .. } => Some(Response::prepared(entry.prepared.clone())),
+            Verdict::NotModified => Some(super::files::not_modified(&validators)),
+            Verdict::Failed => Some(Response::error(412)),
+        }
+    }
+
+    fn forget(&mut self, key: &[u8]) {
+        if let Some(gone) = self.entries.remove(key) {
+            self.bytes -= gone.entry.bytes() + key.len();
+        }
+    }
+
+    fn keep(&mut self, key: Vec<u8>, entry: Entry, now: i64) {
+        self.forget(&key);
+        let size = entry.bytes() + key.len();
+        if self.entries.len() >= ENTRIES || self.bytes + size > BYTES {
+            // Full: begin anew rather than keep an order for what is cheap to read again.
+            self.entries.clear();
+            self.bytes = 0;
+        }
+        self.bytes += size;
+        let held = Held {
+            entry,
+            born: now,
+            checked: now,
+        };
+        self.entries.insert(key, held);
+    }
+}
+
+/// Keeps a file for the next request with this path. Of the many ways to write a path only the plain one is kept, so
+/// that a client cannot fill the memory with one file.
+pub(super) fn keep(request: &Request, path: &str, entry: Entry) {
+    if request.path() != path.as_bytes() {
+        return;
+    }
     CACHE.with_borrow_mut(|cache| {
         let mut wanted = Vec::new();
         key(request, &mut wanted);
-        let size = prepared.body().len() + wanted.len();
-        if cache.entries.len() >= ENTRIES || cache.bytes + size > BYTES {
-            // Full: begin anew rather than keep an order for what is cheap to read again.
-            cache.entries.clear();
-            cache.bytes = 0;
-        }
-        let entry = Entry {
-            prepared,
-            etag,
-            stamp,
-            file,
-            checked: Instant::now(),
-        };
-        let key = wanted.len();
-        cache.bytes += size;
-        if let Some(old) = cache.entries.insert(wanted, entry) {
-            cache.bytes -= old.prepared.body().len() + key;
-        }
+        cache.keep(wanted, entry, now());
     });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use parkade_http::Body;
+
+    fn entry(file: &std::path::Path, size: usize) -> Entry {
+        let response = Response::new(200).with_body(Body::Bytes(vec![0; size].into()));
+        Entry {
+            prepared: Arc::new(Prepared::new(response)),
+            etag: String::new(),
+            stamp: Stamp::of(file).unwrap(),
+            file: file.to_owned(),
+            directory: None,
+        }
+    }
+
+    #[test]
+    fn it_is_bounded_in_entries_and_in_bytes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut cache = Cache::default();
+        for i in 0..3 * ENTRIES {
+            cache.keep(i.to_le_bytes().to_vec(), entry(file.path(), 1), 0);
+            assert!(cache.entries.len() <= ENTRIES);
+        }
+        for i in 0..3 * BYTES / SMALL as usize {
+            let key = i.to_le_bytes().to_vec();
+            cache.keep(key.clone(), entry(file.path(), SMALL as usize), 0);
+            cache.keep(key, entry(file.path(), SMALL as usize), 0);
+            assert!(cache.bytes <= BYTES);
+        }
+        let keys: Vec<_> = cache.entries.keys().cloned().collect();
+        keys.iter().for_each(|k| cache.forget(k));
+        assert_eq!(cache.bytes, 0, "what is forgotten weighs nothing");
+    }
+
+    #[test]
+    fn every_change_of_a_file_is_a_change() {
+        use std::fs;
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("a");
+        fs::write(&file, "old").unwrap();
+        let fresh = || Entry {
+            directory: Some((root.path().to_owned(), Stamp::of(root.path()).unwrap())),
+            ..entry(&file, 3)
+        };
+        // The clock of a file system moves in steps.
+        let step = || std::thread::sleep(std::time::Duration::from_millis(20));
+        let kept = fresh();
+        assert!(kept.is_current());
+        step();
+        fs::write(&file, "new").unwrap();
+        assert!(!kept.is_current(), "edited, same size");
+        let kept = fresh();
+        step();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        assert!(!kept.is_current(), "permissions");
+        let kept = fresh();
+        step();
+        fs::write(root.path().join("index"), "").unwrap();
+        assert!(!kept.is_current(), "another file appeared beside it");
+        let kept = fresh();
+        fs::write(root.path().join("b"), "old").unwrap();
+        fs::rename(root.path().join("b"), &file).unwrap();
+        assert!(!kept.is_current(), "replaced");
+        let kept = fresh();
+        fs::remove_file(&file).unwrap();
+        assert!(!kept.is_current(), "gone");
+    }
 }

@@ -1,105 +1,184 @@
-//! Answering requests: which section governs a path (`tree`), may the client see it, and what stands there (`files`,
-//! with `cache` in front for small ones, `media` for their types; `welcome.html` for the built-in configuration;
-//! `diagnostics` for tests and benches).
+//! Answering requests.
+//!
+//! `hosts` says which virtual host a request is for, `tree` (with `pattern`) which settings govern its path; then access
+//! control, then the handler. Files: `lookup` (with `walk` where links need it) opens them, `content` reads small ones,
+//! `files` makes the response, `cache` keeps small ones by their `stamp`, `media` knows their types. `welcome.html` is
+//! the built-in configuration's page; `diagnostics` is for tests and benches.
 
 mod cache;
+mod content;
 #[cfg(feature = "diagnostics")]
 mod diagnostics;
 mod files;
+mod hosts;
+mod lookup;
 mod media;
+mod pattern;
+mod stamp;
 mod tree;
+mod walk;
 
-use crate::log::{Level, write};
+use crate::log::{self, Level};
 use crate::settings::Settings;
-use parkade_config::Handler;
+use hosts::{Front, Table, unpack};
+use parkade_config::Handler as Special;
 use parkade_http::target::{BadPath, normalise};
-use parkade_http::{BodyError, Method, Request, Response};
+use parkade_http::{BodyError, Handler, Method, Request, Response, Server};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tree::{Rules, Tree};
 
 /// The methods that files have.
-pub(crate) const ALLOW: &str = "GET, HEAD, POST, OPTIONS";
+const ALLOW: &str = "GET, HEAD, POST, OPTIONS";
 
 /// Everything that is served.
 pub(crate) struct Site {
     tree: Tree,
+    table: Arc<Table>,
     media: media::Types,
     builtin: bool,
 }
 
+/// The number of a host in what [`parkade_http::Hosts::choose`] gave.
+pub(crate) fn host_of(number: u32) -> usize {
+    unpack(number).0
+}
+
+/// What a request asks for, as far as files are concerned.
+struct Asked {
+    host: usize,
+    /// The client's address is ours too.
+    own: bool,
+    /// Decoded and normalised.
+    path: String,
+}
+
 impl Site {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let builtin = settings.builtin && settings.config.main.document_root.is_none();
+        let config = &settings.config;
+        let tree = Tree::new(config, settings.builtin);
         Self {
-            tree: Tree::new(&settings.config),
-            media: media::Types::new(&settings.config),
-            builtin,
+            table: Table::new(config, &tree),
+            tree,
+            media: media::Types::new(config),
+            builtin: settings.builtin && config.main.document_root.is_none(),
+        }
+    }
+
+    /// The HTTP server for the listener of an address: its hosts, their limits, and this site as the handler.
+    pub(crate) fn server(self: &Arc<Self>, address: SocketAddr) -> Server<impl Handler + use<>> {
+        let site = self.clone();
+        let server = Server::new(Answers {
+            site: self.clone(),
+            call: move |request| site.clone().answer(request),
+        });
+        let front = Front::new(&self.table, address);
+        let server = server
+            .limits(front.limits().clone())
+            .name(crate::cli::VERSION);
+        if front.is_plain() {
+            server
+        } else {
+            server.hosts(front)
+        }
+    }
+
+    /// What can be answered from memory: the warm path, one look-up of the path as it was sent.
+    pub(crate) fn ready(&self, request: &Request) -> Option<Response> {
+        let reads = matches!(request.method(), Method::Get | Method::Head);
+        if reads && !request.has_body() {
+            cache::look_up(request)
+        } else {
+            None
         }
     }
 
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        let method = request.method();
-        // The warm path: one look-up of the target as it was sent.
-        if (method == Method::Get || method == Method::Head)
-            && let Some(response) = cache::look_up(&request)
-        {
-            return response;
-        }
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {
             Ok(()) => {}
             Err(BadPath::Malformed) => return Response::error(400),
             Err(BadPath::NotFound) => return Response::error(404),
         }
-        let host = self.tree.host(request.host());
-        let rules = self.tree.rules(host, &path);
-        if !rules.permits(request.peer()) {
-            let text = format!(
-                "client denied by server configuration: {}",
-                String::from_utf8_lossy(&path)
-            );
-            write("authz_core", Level::Error, &text);
+        let Ok(path) = String::from_utf8(path) else {
+            return Response::not_found();
+        };
+        let (host, own) = unpack(request.host_number());
+        let asked = Asked { host, own, path };
+        let rules = self.tree.rules(asked.host, &asked.path);
+        if request.limit_body(rules.body).is_err() {
+            return Response::error(413).closing();
+        }
+        if !self.permits(&request, &asked, &rules) {
             return Response::error(403);
         }
         match rules.handler {
             #[cfg(feature = "diagnostics")]
-            Handler::Diagnostics => return diagnostics::answer(&mut request).await,
+            Special::Diagnostics => return diagnostics::answer(&mut request).await,
             #[cfg(not(feature = "diagnostics"))]
-            Handler::Diagnostics => return Response::error(404),
-            Handler::ServerStatus => return Response::error(404),
-            Handler::None => {}
+            Special::Diagnostics => return Response::error(404),
+            Special::ServerStatus => return Response::error(404),
+            Special::None => {}
         }
-        match method {
+        match request.method() {
             Method::Get | Method::Head => {}
             Method::Options => return Response::new(200).with_field("Allow", ALLOW),
-            Method::Post => return refuse_post(&mut request, &rules).await,
+            Method::Post => return refuse_post(&mut request).await,
             _ => return Response::error(405).with_field("Allow", ALLOW),
         }
         if self.builtin {
-            return match &path[..] {
-                b"/" | b"/index.html" => Response::html(&include_bytes!("welcome.html")[..]),
+            return match &*asked.path {
+                "/" | "/index.html" => Response::html(&include_bytes!("welcome.html")[..]),
                 _ => Response::not_found(),
             };
         }
-        let Some(root) = self.tree.document_root(host) else {
-            return Response::not_found();
-        };
-        files::answer(&request, root, &path, &rules, &self.media)
+        files::answer(&self, &request, &asked, rules).await
+    }
+
+    /// Whether the client may see it; a refusal is logged.
+    fn permits(&self, request: &Request, asked: &Asked, rules: &Rules) -> bool {
+        let own = asked.own.then(|| request.peer());
+        let permits = rules.permits(request.peer(), own);
+        if !permits {
+            let text = format!(
+                "[client {}] client denied by server configuration: {}",
+                request.peer().to_canonical(),
+                asked.path
+            );
+            log::write_for(asked.host, "authz_core", Level::Error, &text);
+        }
+        permits
+    }
+}
+
+/// A site as a handler; the future of [`Site::answer`] has no name, so a function that makes it gives it one.
+struct Answers<F> {
+    site: Arc<Site>,
+    call: F,
+}
+
+impl<F, Fut> Handler for Answers<F>
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Response> + 'static,
+{
+    type Future = Fut;
+
+    fn ready(&self, request: &Request) -> Option<Response> {
+        self.site.ready(request)
+    }
+
+    fn call(&self, request: Request) -> Fut {
+        (self.call)(request)
     }
 }
 
 /// A file takes no body, but the client is heard out within limits, so that the answer reaches it.
-async fn refuse_post(request: &mut Request, rules: &Rules) -> Response {
-    let mut taken = 0u64;
+async fn refuse_post(request: &mut Request) -> Response {
     loop {
         match request.chunk().await {
-            Ok(Some(piece)) => {
-                taken += piece.len() as u64;
-                if rules.body > 0 && taken > rules.body {
-                    return Response::error(413).closing();
-                }
-            }
+            Ok(Some(_)) => {}
             Ok(None) => return Response::error(405).with_field("Allow", ALLOW),
             Err(BodyError::TooLarge) => return Response::error(413).closing(),
             Err(_) => return Response::error(400).closing(),

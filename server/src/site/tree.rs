@@ -1,38 +1,48 @@
-//! Which settings govern a request: virtual host, then the sections in Apache's order.
+//! Which settings govern a path: the sections of the main server and of a virtual host, merged in Apache's order.
 
+use super::pattern;
 use parkade_config::{
     Config, DirSettings, Handler, HostSettings, Options, Require, Section, SectionKind,
 };
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+/// `LimitRequestBody` where nothing is said.
+const BODY: u64 = 1 << 30;
+
 /// The settings of one path, merged.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    require: Vec<Require>,
+    require: Option<Require>,
     pub(crate) options: Options,
     pub(crate) handler: Handler,
     pub(crate) index: Vec<String>,
+    /// (extension, type), the last one counts.
     pub(crate) types: Vec<(String, String)>,
     pub(crate) force_type: Option<String>,
-    /// 0: the connection's limit only.
+    /// Most bytes of a request's body.
     pub(crate) body: u64,
+    /// `EnableSendfile`.
+    pub(crate) sendfile: bool,
+    /// `EnableMMAP`: whether small files may stay in memory between requests.
+    pub(crate) keep: bool,
 }
 
 impl Rules {
-    /// Whether the client may see it. The innermost section that says something decides.
-    pub(crate) fn permits(&self, client: IpAddr) -> bool {
-        self.require.last().is_none_or(|r| r.permits(client, None))
+    /// Whether the client may see it. `own` is our address if the client has the same.
+    pub(crate) fn permits(&self, client: IpAddr, own: Option<IpAddr>) -> bool {
+        self.require.as_ref().is_none_or(|r| r.permits(client, own))
     }
 
     /// Whether everybody may, so that the answer may be kept for everybody.
     pub(crate) fn open_to_all(&self) -> bool {
-        self.require.last().is_none_or(everybody)
+        self.require.as_ref().is_none_or(everybody)
     }
 
     fn apply(&mut self, settings: &DirSettings) {
         if let Some(require) = &settings.require {
-            self.require.push(require.value.clone());
+            // The innermost section that says something decides.
+            self.require = Some(require.value.clone());
         }
         if let Some(options) = &settings.options {
             self.options = options.value.apply(self.options);
@@ -45,12 +55,22 @@ impl Rules {
         }
         self.types.extend(settings.add_types.iter().cloned());
         if let Some(force) = &settings.force_type {
-            self.force_type = Some(force.value.clone());
+            self.force_type = Some(force.value.clone()).filter(|t| !t.eq_ignore_ascii_case("none"));
         }
         if let Some(body) = &settings.limit_request_body {
-            self.body = body.value;
+            self.body = body_limit(body.value);
+        }
+        if let Some(sendfile) = &settings.enable_sendfile {
+            self.sendfile = sendfile.value;
+        }
+        if let Some(mmap) = &settings.enable_mmap {
+            self.keep = mmap.value;
         }
     }
+}
+
+fn body_limit(said: u64) -> u64 {
+    if said == 0 { u64::MAX } else { said }
 }
 
 /// Whether a requirement lets every client in.
@@ -65,161 +85,175 @@ fn everybody(require: &Require) -> bool {
     }
 }
 
-/// The hosts of a configuration with their sections.
+/// One host as it is served.
+struct Host {
+    root: Option<PathBuf>,
+    base: DirSettings,
+    /// The main server's, then its own.
+    sections: Vec<Section>,
+    /// No section ever switches `FollowSymLinks` off.
+    follows_everywhere: bool,
+    /// The largest body that any section allows.
+    most_body: u64,
+}
+
+/// The hosts of a configuration with their sections; number 0 is the main server.
 pub(crate) struct Tree {
-    main: HostSettings,
-    hosts: Vec<HostSettings>,
+    hosts: Vec<Host>,
+    /// Whether links are followed where nothing is said: not in the built-in configuration.
+    follow: bool,
 }
 
 impl Tree {
-    pub(crate) fn new(config: &Config) -> Self {
-        let hosts = config
-            .virtual_hosts
-            .iter()
-            .map(|h| h.settings.clone())
-            .collect();
-        Self {
-            main: config.main.clone(),
-            hosts,
-        }
-    }
-
-    /// The virtual host of a name: by ServerName and ServerAlias, else the first one, else the main server.
-    pub(crate) fn host(&self, name: Option<&str>) -> &HostSettings {
-        let name = name.map(without_port).unwrap_or_default();
-        let named = self.hosts.iter().find(|h| {
-            let own = h
-                .server_name
-                .as_ref()
-                .is_some_and(|n| without_port(&n.value).eq_ignore_ascii_case(name));
-            own || h
-                .server_aliases
+    pub(crate) fn new(config: &Config, builtin: bool) -> Self {
+        let follow = !builtin;
+        let main = &config.main;
+        let mut hosts = vec![Host::new(main, None, follow)];
+        hosts.extend(
+            config
+                .virtual_hosts
                 .iter()
-                .any(|a| wildcard(a.value.as_bytes(), name.as_bytes()))
-        });
-        named.or(self.hosts.first()).unwrap_or(&self.main)
+                .map(|h| Host::new(main, Some(&h.settings), follow)),
+        );
+        Self { hosts, follow }
     }
 
-    pub(crate) fn document_root<'a>(&'a self, host: &'a HostSettings) -> Option<&'a Path> {
-        host.document_root
-            .as_ref()
-            .or(self.main.document_root.as_ref())
-            .map(|r| r.value.as_path())
+    fn host(&self, number: usize) -> &Host {
+        &self.hosts[number.min(self.hosts.len() - 1)]
+    }
+
+    /// The DocumentRoot of a host.
+    pub(crate) fn root(&self, host: usize) -> Option<&Path> {
+        self.host(host).root.as_deref()
+    }
+
+    /// Whether links are followed wherever they stand.
+    pub(crate) fn follows_everywhere(&self, host: usize) -> bool {
+        self.host(host).follows_everywhere
+    }
+
+    /// The largest body that some section of a host allows.
+    pub(crate) fn most_body(&self, host: usize) -> u64 {
+        self.host(host).most_body
     }
 
     /// The settings of a normalised URL path.
-    pub(crate) fn rules(&self, host: &HostSettings, path: &[u8]) -> Rules {
-        let text = String::from_utf8_lossy(path);
+    pub(crate) fn rules(&self, host: usize, path: &str) -> Rules {
         let mut rules = Rules {
-            require: Vec::new(),
+            require: None,
             options: Options {
-                follow_sym_links: true,
-                sym_links_if_owner_match: false,
-                indexes: false,
+                follow_sym_links: self.follow,
+                ..Options::default()
             },
             handler: Handler::None,
             index: vec!["index.html".into()],
             types: Vec::new(),
             force_type: None,
-            body: 0,
+            body: BODY,
+            sendfile: false,
+            keep: true,
         };
-        rules.apply(&self.main.base);
-        if !std::ptr::eq(host, &self.main) {
-            rules.apply(&host.base);
-        }
-        let file = self
-            .document_root(host)
-            .map(|root| root.join(text.trim_start_matches('/')));
-        let sections = || {
-            let own = if std::ptr::eq(host, &self.main) {
-                &[][..]
-            } else {
-                &host.sections[..]
-            };
-            self.main.sections.iter().chain(own)
-        };
+        let host = self.host(host);
+        rules.apply(&host.base);
+        let file = host
+            .root
+            .as_ref()
+            .map(|root| root.join(path.trim_start_matches('/')));
         if let Some(file) = &file {
-            let mut directories: Vec<(&str, &Section)> = sections()
-                .filter_map(|s| match &s.kind {
-                    SectionKind::Directory(dir) => governs(dir, file).then_some((dir.as_str(), s)),
-                    _ => None,
-                })
-                .collect();
-            directories.sort_by_key(|(dir, _)| Path::new(dir).components().count());
-            for (_, section) in &directories {
+            let directories = host.directories(file);
+            for section in &directories {
                 rules.apply(&section.settings);
             }
-            let name = file
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            let nested = directories.iter().flat_map(|(_, s)| s.children.iter());
-            for section in sections().chain(nested) {
-                if let SectionKind::Files(pattern) = &section.kind
-                    && wildcard(pattern.as_bytes(), name.as_bytes())
+            let name = file.file_name().unwrap_or_default();
+            let nested = directories.iter().flat_map(|s| s.children.iter());
+            for section in host.sections.iter().chain(nested) {
+                if let SectionKind::Files(wanted) = &section.kind
+                    && !path.ends_with('/')
+                    && pattern::wildcard(wanted.as_bytes(), name.as_encoded_bytes())
                 {
                     rules.apply(&section.settings);
                 }
             }
         }
-        for section in sections() {
+        for section in &host.sections {
             if let SectionKind::Location(prefix) = &section.kind
-                && under(prefix, &text)
+                && pattern::location(prefix, path)
             {
                 rules.apply(&section.settings);
             }
         }
         rules
     }
+
+    /// The options in force for what stands directly in a directory below the root (a path without slashes at its ends).
+    pub(crate) fn options(&self, host: usize, directory: &str) -> Options {
+        // Only <Directory> sections speak of directories: <Files> and <Location> have no part in following links.
+        let mut options = Options {
+            follow_sym_links: self.follow,
+            ..Options::default()
+        };
+        let host = self.host(host);
+        let Some(root) = &host.root else {
+            return options;
+        };
+        let sections = host.directories(&root.join(directory));
+        let all = std::iter::once(&host.base).chain(sections.iter().map(|s| &s.settings));
+        for change in all.filter_map(|s| s.options.as_ref()) {
+            options = change.value.apply(options);
+        }
+        options
+    }
 }
 
-/// Whether a `<Directory>` contains `file`; wildcards stand for one segment.
-fn governs(directory: &str, file: &Path) -> bool {
-    let pattern = PathBuf::from(directory);
-    let mut wanted = pattern.components();
-    let mut have = file.components();
-    loop {
-        match (wanted.next(), have.next()) {
-            (None, _) => return true,
-            (Some(w), Some(h)) => {
-                let (w, h) = (
-                    w.as_os_str().to_string_lossy(),
-                    h.as_os_str().to_string_lossy(),
-                );
-                if !wildcard(w.as_bytes(), h.as_bytes()) {
-                    return false;
+impl Host {
+    fn new(main: &HostSettings, own: Option<&HostSettings>, follow: bool) -> Self {
+        let mut sections = main.sections.clone();
+        sections.extend(own.iter().flat_map(|o| o.sections.iter().cloned()));
+        // A virtual host has inherited what the main server says outside sections.
+        let base = own.unwrap_or(main).base.clone();
+        let inside = || {
+            let nested = sections.iter().flat_map(|s| &s.children);
+            sections.iter().chain(nested).map(|s| &s.settings)
+        };
+        let on = Options {
+            follow_sym_links: true,
+            ..Options::default()
+        };
+        let follows_everywhere = follow
+            && std::iter::once(&base)
+                .chain(inside())
+                .filter_map(|s| s.options.as_ref())
+                .all(|o| o.value.apply(on).follow_sym_links);
+        let said = |s: &DirSettings| s.limit_request_body.as_ref().map(|l| body_limit(l.value));
+        let most_body = inside()
+            .filter_map(said)
+            .fold(said(&base).unwrap_or(BODY), u64::max);
+        let root = own
+            .and_then(|o| o.document_root.as_ref())
+            .or(main.document_root.as_ref());
+        Self {
+            root: root.map(|r| r.value.clone()),
+            base,
+            sections,
+            follows_everywhere,
+            most_body,
+        }
+    }
+
+    /// The `<Directory>` sections around a file, in the order they apply: shortest first, then as written.
+    fn directories(&self, file: &Path) -> Vec<&Section> {
+        let mut found: Vec<(usize, &Section)> = self
+            .sections
+            .iter()
+            .filter_map(|s| match &s.kind {
+                SectionKind::Directory(dir) => {
+                    pattern::directory(dir, file).then(|| (pattern::depth(dir), s))
                 }
-            }
-            (Some(_), None) => return false,
-        }
-    }
-}
-
-/// Whether a `<Location>` governs a path: equal, or a prefix that ends at a segment.
-fn under(prefix: &str, path: &str) -> bool {
-    match path.strip_prefix(prefix) {
-        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
-        None => false,
-    }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(i) if !host[i..].contains(']') => &host[..i],
-        _ => host,
-    }
-}
-
-/// `*` and `?`, ignoring case of ASCII letters in neither; host names come here in the client's case.
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.first(), text.first()) {
-        (None, None) => true,
-        (Some(b'*'), _) => {
-            wildcard(&pattern[1..], text) || (!text.is_empty() && wildcard(pattern, &text[1..]))
-        }
-        (Some(b'?'), Some(_)) => wildcard(&pattern[1..], &text[1..]),
-        (Some(a), Some(b)) if a == b => wildcard(&pattern[1..], &text[1..]),
-        _ => false,
+                _ => None,
+            })
+            .collect();
+        found.sort_by_key(|(depth, _)| *depth);
+        found.into_iter().map(|(_, section)| section).collect()
     }
 }
 
@@ -240,22 +274,6 @@ mod tests {
         assert!(
             !everybody(&Require::Not(Box::new(Require::Denied))),
             "said in a roundabout way: not worth knowing"
-        );
-    }
-
-    #[test]
-    fn sections_govern_whole_segments() {
-        assert!(
-            under("/a", "/a") && under("/a", "/a/b") && !under("/a", "/ab") && under("/", "/x")
-        );
-        assert!(
-            governs("/srv/www", Path::new("/srv/www/x"))
-                && !governs("/srv/w", Path::new("/srv/www/x"))
-        );
-        assert!(governs("/srv/*/x", Path::new("/srv/a/x/y")) && governs("/", Path::new("/a")));
-        assert_eq!(without_port("[::1]:80"), "[::1]");
-        assert!(
-            wildcard(b"*.two.local", b"a.two.local") && !wildcard(b"*.two.local", b"two.local")
         );
     }
 }

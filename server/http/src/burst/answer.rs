@@ -1,9 +1,10 @@
 //! Responses and refusals on their way to the socket.
 
-use super::Asked;
 use super::local::Local;
+use super::{Asked, Seen};
 use crate::framing::{self, Framing, ResponseLength};
 use crate::head::{Head, Method};
+use crate::hosts::Governed;
 use crate::limits::Limits;
 use crate::outgoing::{self, Outgoing, Pieces};
 use crate::response::Response;
@@ -49,6 +50,7 @@ pub(crate) struct Streaming {
     pub(crate) pieces: Pieces,
     pub(crate) chunked: bool,
     goodbye: Option<Then>,
+    pub(crate) host: u32,
 }
 
 /// Whether the connection may live on behind the answer to the request just counted.
@@ -59,8 +61,8 @@ pub(crate) fn may_keep(conn: &Conn, limits: &Limits, framing: &Framing) -> bool 
 
 /// Sends what is in `out`. What does not fit goes on as plain data: then the burst is over, and `then` (or a new burst
 /// for the input that is left) follows.
-pub(crate) fn flush<H: Handler>(
-    local: &Local<H>,
+pub(crate) fn flush(
+    governed: Governed<'_>,
     conn: &mut Conn,
     out: &mut Vec<u8>,
     input: &Buffer,
@@ -73,7 +75,7 @@ pub(crate) fn flush<H: Handler>(
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 let rest = Bytes::copy_from_slice(&out[sent..]);
                 out.clear();
-                return Err(write_later(local, conn, rest, None, input, then));
+                return Err(write_later(governed, conn, rest, None, input, then));
             }
             Err(_) => return Err(End::Close),
         }
@@ -84,8 +86,8 @@ pub(crate) fn flush<H: Handler>(
 
 /// Hands an output to the runtime.
 #[cold]
-fn write_later<H: Handler>(
-    local: &Local<H>,
+fn write_later(
+    governed: Governed<'_>,
     conn: &mut Conn,
     bytes: Bytes,
     file: Option<FileRange>,
@@ -94,7 +96,7 @@ fn write_later<H: Handler>(
 ) -> End {
     let then = match then {
         Some(then) => then,
-        None if input.is_empty() => Then::Park(local.shared.keep_alive()),
+        None if input.is_empty() => Then::Park(governed.keep_alive),
         None => {
             conn.set_carry(Carry {
                 bytes: input.filled().to_vec(),
@@ -104,7 +106,7 @@ fn write_later<H: Handler>(
             Then::Resume
         }
     };
-    let timeout = local.shared.limits().write;
+    let timeout = governed.limits.write;
     let output = Output {
         bytes,
         file,
@@ -116,20 +118,30 @@ fn write_later<H: Handler>(
 /// Answers what is not a request (or not one for a handler) and closes.
 pub(crate) fn refuse<H: Handler>(
     local: &Local<H>,
+    governed: Governed<'_>,
     conn: &mut Conn,
     out: &mut Vec<u8>,
     head: Option<&Head>,
     refusal: Refusal,
 ) -> End {
     let response = Response::error(refusal.status());
+    let before = out.len();
     local.encode(out, &response, 1, conn.unix_seconds(), true, None);
+    let head_bytes = out.len() - before;
     if head.is_none_or(|h| h.method() != Method::Head) {
         outgoing::append_small(out, &response);
     }
-    local.observe(conn, head, &response, false, Some(refusal));
-    let linger = local.shared.limits().linger;
+    let seen = Seen {
+        host: governed.host,
+        refusal: Some(refusal),
+        head_bytes,
+        began: local.begin(),
+        ..Seen::default()
+    };
+    local.observe(conn, head, &response, seen);
+    let linger = governed.limits.linger;
     let nothing = conn.buffer();
-    match flush(local, conn, out, &nothing, Some(Then::Linger(linger))) {
+    match flush(governed, conn, out, &nothing, Some(Then::Linger(linger))) {
         Ok(()) => End::Linger(linger),
         Err(end) => end,
     }
@@ -138,13 +150,15 @@ pub(crate) fn refuse<H: Handler>(
 /// Writes a response: small ones wait in `out` for the flush at the end of the burst.
 pub(crate) fn respond<H: Handler>(
     local: &Local<H>,
+    governed: Governed<'_>,
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
     asked: &Asked,
     mut response: Response,
 ) -> After {
-    let (head, limits) = (&*asked.head, local.shared.limits());
+    let (head, limits) = (&*asked.head, governed.limits);
+    let before = out.len();
     let stream = response.body_len().is_none();
     let keep = asked.keep && !response.close && !(stream && head.minor_version() == 0);
     let told = (keep && asked.framing.asked_keep_alive).then(|| {
@@ -156,7 +170,15 @@ pub(crate) fn respond<H: Handler>(
     });
     let (minor, seconds) = (head.minor_version(), conn.unix_seconds());
     let length = local.encode(out, &response, minor, seconds, !keep, told);
-    local.observe(conn, Some(head), &response, keep, None);
+    let seen = Seen {
+        host: governed.host,
+        keep,
+        refusal: None,
+        head_bytes: out.len() - before,
+        received: asked.received,
+        began: asked.began,
+    };
+    local.observe(conn, Some(head), &response, seen);
     // Behind a goodbye that the client asked for nothing can come; otherwise it may still be sending.
     let quiet = asked.done && input.is_empty() && conn.drained() && !asked.framing.keep_alive;
     let goodbye = match (keep, quiet) {
@@ -173,26 +195,34 @@ pub(crate) fn respond<H: Handler>(
         Outgoing::Small(bytes) => out.extend_from_slice(&bytes),
         Outgoing::Static(bytes) => out.extend_from_slice(bytes),
         Outgoing::Prepared(prepared) => out.extend_from_slice(prepared.body()),
-        Outgoing::Large(bytes) => return large(local, conn, input, out, bytes, goodbye),
+        Outgoing::Large(bytes) => return large(governed, conn, input, out, bytes, goodbye),
         Outgoing::File(range) => {
             let head = Bytes::copy_from_slice(out);
             out.clear();
-            return After::Over(write_later(local, conn, head, Some(range), input, goodbye));
+            return After::Over(write_later(
+                governed,
+                conn,
+                head,
+                Some(range),
+                input,
+                goodbye,
+            ));
         }
         Outgoing::Stream(pieces) => {
             return After::Stream(Streaming {
                 pieces,
                 chunked: length == ResponseLength::Chunked,
                 goodbye,
+                host: governed.host,
             });
         }
     }
-    reach(local, conn, input, out, goodbye)
+    reach(governed, conn, input, out, goodbye)
 }
 
 /// The response is in `out` or sent.
-fn reach<H: Handler>(
-    local: &Local<H>,
+fn reach(
+    governed: Governed<'_>,
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
@@ -201,7 +231,7 @@ fn reach<H: Handler>(
     let Some(then) = goodbye else {
         return After::Kept;
     };
-    After::Over(match flush(local, conn, out, input, Some(then)) {
+    After::Over(match flush(governed, conn, out, input, Some(then)) {
         Err(end) => end,
         Ok(()) => match then {
             Then::Linger(most) => End::Linger(most),
@@ -212,27 +242,27 @@ fn reach<H: Handler>(
 
 impl Streaming {
     /// The last piece is in `out` or sent.
-    pub(crate) fn finish<H: Handler>(
+    pub(crate) fn finish(
         self,
-        local: &Local<H>,
+        governed: Governed<'_>,
         conn: &mut Conn,
         input: &Buffer,
         out: &mut Vec<u8>,
     ) -> After {
-        reach(local, conn, input, out, self.goodbye)
+        reach(governed, conn, input, out, self.goodbye)
     }
 }
 
 /// Sends a body that is not worth copying behind its head.
-fn large<H: Handler>(
-    local: &Local<H>,
+fn large(
+    governed: Governed<'_>,
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
     bytes: Bytes,
     goodbye: Option<Then>,
 ) -> After {
-    match flush(local, conn, out, input, goodbye) {
+    match flush(governed, conn, out, input, goodbye) {
         Ok(()) => {}
         // The head did not even fit: both go on as plain data.
         Err(End::Write(output, then)) => {
@@ -252,7 +282,7 @@ fn large<H: Handler>(
     };
     if sent < bytes.len() {
         let rest = bytes.slice(sent..);
-        return After::Over(write_later(local, conn, rest, None, input, goodbye));
+        return After::Over(write_later(governed, conn, rest, None, input, goodbye));
     }
-    reach(local, conn, input, out, goodbye)
+    reach(governed, conn, input, out, goodbye)
 }

@@ -1,5 +1,6 @@
 //! What one worker keeps for its bursts: recycled buffers, the place of a handler's future, the date.
 
+use super::Seen;
 use crate::encode::{Closing, Encoder};
 use crate::framing::{self, ResponseLength};
 use crate::head::Head;
@@ -136,13 +137,17 @@ impl<H: Handler> Local<H> {
         length
     }
 
-    pub(crate) fn observe(
+    /// What the observer wants to remember of the moment.
+    pub(crate) fn begin(&self) -> u64 {
+        self.observer.as_ref().map_or(0, |o| o.begin())
+    }
+
+    pub(super) fn observe(
         &self,
         conn: &Conn,
         head: Option<&Head>,
         response: &Response,
-        keep: bool,
-        refusal: Option<Refusal>,
+        seen: Seen,
     ) {
         if let Some(observer) = &self.observer {
             let sent = head.is_none_or(|h| framing::has_body(h.method(), response.status));
@@ -155,10 +160,16 @@ impl<H: Handler> Local<H> {
                 } else {
                     0
                 },
-                keep_alive: keep,
+                keep_alive: seen.keep,
                 requests: conn.requests(),
                 seconds: conn.unix_seconds(),
-                refusal,
+                refusal: seen.refusal,
+                host: seen.host,
+                response,
+                head_bytes: seen.head_bytes as u64,
+                received: seen.received + head.map_or(0, |h| h.size() as u64),
+                began: seen.began,
+                conn,
             });
         }
     }

@@ -19,6 +19,7 @@ use crate::framing::Framing;
 use crate::head::{Head, Method};
 use crate::response::Response;
 use crate::server::Handler;
+use crate::status::Refusal;
 use local::Place;
 use parkade::{Buffer, Conn};
 use std::rc::Rc;
@@ -30,9 +31,9 @@ pub(crate) enum Begin<H: Handler> {
     /// There is input, and perhaps output that waits for more of it.
     Input(Conn, Buffer, Vec<u8>),
     /// A handler is at work.
-    Waiting(Conn, Buffer, Vec<u8>, Asked, Place<H>),
+    Waiting(Conn, Buffer, Vec<u8>, Box<Asked>, Place<H>),
     /// A response comes in pieces.
-    Streaming(Conn, Buffer, Vec<u8>, Streaming),
+    Streaming(Conn, Buffer, Vec<u8>, Box<Streaming>),
 }
 
 /// A request for a handler and what its head decides.
@@ -43,6 +44,23 @@ pub(crate) struct Asked {
     keep: bool,
     /// Nothing of the request is left unread.
     done: bool,
+    /// The number of its host.
+    host: u32,
+    /// Bytes read of its body.
+    received: u64,
+    /// What the observer said when it came.
+    began: u64,
+}
+
+/// What only the burst knows of an exchange that is observed.
+#[derive(Default)]
+struct Seen {
+    host: u32,
+    keep: bool,
+    refusal: Option<Refusal>,
+    head_bytes: usize,
+    received: u64,
+    began: u64,
 }
 
 /// Methods that are answered without asking the handler.

@@ -7,7 +7,7 @@ use crate::framing::{self, Length};
 use crate::head;
 use crate::request::Request;
 use crate::server::Handler;
-use parkade::{Conn, Next};
+use parkade::{Conn, Keepalive, Next};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::Context;
@@ -15,7 +15,7 @@ use std::task::Context;
 /// How the plain calls ended.
 enum Reached<H: Handler> {
     /// Everything is answered and sent.
-    Park,
+    Park(Keepalive),
     Over(End),
     /// Something has to be waited for, or does not belong here.
     Async(Stage<H>),
@@ -38,7 +38,7 @@ pub(crate) fn attempt<H: Handler>(
     }
     let mut scratch = local.scratch.borrow_mut();
     match serve(local, &mut conn, &mut scratch, cx) {
-        Reached::Park => Ok(Next::Park(conn, local.shared.keep_alive())),
+        Reached::Park(most) => Ok(Next::Park(conn, most)),
         Reached::Over(end) => {
             scratch.tidy();
             Ok(end.of(conn))
@@ -54,8 +54,8 @@ fn leave<H: Handler>(conn: Conn, scratch: &mut Scratch, stage: Stage<H>) -> Begi
     let out = std::mem::take(&mut scratch.out);
     match stage {
         Stage::Input => Begin::Input(conn, input, out),
-        Stage::Waiting(asked, place) => Begin::Waiting(conn, input, out, asked, place),
-        Stage::Streaming(streaming) => Begin::Streaming(conn, input, out, streaming),
+        Stage::Waiting(asked, place) => Begin::Waiting(conn, input, out, Box::new(asked), place),
+        Stage::Streaming(streaming) => Begin::Streaming(conn, input, out, Box::new(streaming)),
     }
 }
 
@@ -65,16 +65,20 @@ fn serve<H: Handler>(
     scratch: &mut Scratch,
     cx: &mut Context<'_>,
 ) -> Reached<H> {
-    let limits = local.shared.limits();
+    // What governs the last request also governs how long the connection waits for the next.
+    let mut governed = local.shared.ungoverned();
+    let head_limits = &governed.limits.head;
     let Scratch { input, out, head } = scratch;
     let input = input.get_or_insert_with(|| conn.buffer());
     match conn.try_recv(input) {
         Ok(1..) => {}
-        Err(e) if e.kind() == ErrorKind::WouldBlock => return Reached::Park,
+        Err(e) if e.kind() == ErrorKind::WouldBlock => {
+            return Reached::Park(governed.keep_alive);
+        }
         _ => return Reached::Over(End::Close),
     }
     while !input.is_empty() {
-        let Some(used) = head::parse_into(head, input.filled(), &limits.head) else {
+        let Some(used) = head::parse_into(head, input.filled(), head_limits) else {
             return Reached::Async(Stage::Input);
         };
         let framing = match framing::request(head) {
@@ -86,24 +90,28 @@ fn serve<H: Handler>(
         }
         input.consume(used);
         conn.add_request();
+        governed = local.shared.govern(head, conn);
         let asked = Asked {
-            keep: answer::may_keep(conn, limits, &framing),
+            keep: answer::may_keep(conn, governed.limits, &framing),
             head: Rc::clone(head),
             framing,
             done: true,
+            host: governed.host,
+            received: 0,
+            began: local.begin(),
         };
-        let request = Request::new(Rc::clone(head), conn.peer(), None);
+        let request = Request::new(Rc::clone(head), conn.peer(), governed.host, None);
         let response = match local.ask(request, cx) {
             Ok(response) => response,
             Err(place) => return Reached::Async(Stage::Waiting(asked, place)),
         };
-        match answer::respond(local, conn, input, out, &asked, response) {
+        match answer::respond(local, governed, conn, input, out, &asked, response) {
             After::Kept => {}
             After::Over(end) => return Reached::Over(end),
             After::Stream(streaming) => return Reached::Async(Stage::Streaming(streaming)),
         }
         if out.len() >= answer::FLUSH
-            && let Err(end) = answer::flush(local, conn, out, input, None)
+            && let Err(end) = answer::flush(governed, conn, out, input, None)
         {
             return Reached::Over(end);
         }
@@ -111,8 +119,8 @@ fn serve<H: Handler>(
     if !conn.drained() {
         return Reached::Async(Stage::Input);
     }
-    match answer::flush(local, conn, out, input, None) {
-        Ok(()) => Reached::Park,
+    match answer::flush(governed, conn, out, input, None) {
+        Ok(()) => Reached::Park(governed.keep_alive),
         Err(end) => Reached::Over(end),
     }
 }

@@ -5,6 +5,8 @@ use super::local::{Local, Place};
 use super::{Asked, Begin, own_answer};
 use crate::framing::{self, Length};
 use crate::head::{self, Head, Parsed};
+use crate::hosts::Governed;
+use crate::limits::Limits;
 use crate::outgoing;
 use crate::request::{Incoming, Request};
 use crate::response::Response;
@@ -22,6 +24,7 @@ const DRAIN: u64 = 64 * 1024;
 
 /// One burst, from where `begin` says.
 pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Next {
+    let mut governed = local.shared.ungoverned();
     let (mut conn, mut input, mut out, after) = match begin {
         Begin::Fresh(conn) => {
             let input = conn.buffer();
@@ -30,22 +33,26 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Nex
         Begin::Input(conn, input, out) => (conn, input, out, After::Kept),
         Begin::Waiting(mut conn, input, mut out, asked, place) => {
             let response = wait::<H>(place).await;
-            let after = answer::respond(&local, &mut conn, &input, &mut out, &asked, response);
+            governed = local.shared.governed(asked.host);
+            let after = answer::respond(
+                &local, governed, &mut conn, &input, &mut out, &asked, response,
+            );
             (conn, input, out, after)
         }
         Begin::Streaming(conn, input, out, streaming) => {
-            (conn, input, out, After::Stream(streaming))
+            governed = local.shared.governed(streaming.host);
+            (conn, input, out, After::Stream(*streaming))
         }
     };
-    match settle(&local, &mut conn, &input, &mut out, after).await {
-        None => serve(&local, conn, &mut input, &mut out).await,
+    match settle(governed, &mut conn, &input, &mut out, after).await {
+        None => serve(&local, governed, conn, &mut input, &mut out).await,
         Some(end) => end.of(conn),
     }
 }
 
 /// Sends a stream, if that is what is left to do. `None`: the connection goes on.
-async fn settle<H: Handler>(
-    local: &Local<H>,
+async fn settle(
+    governed: Governed<'_>,
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
@@ -53,9 +60,9 @@ async fn settle<H: Handler>(
 ) -> Option<End> {
     let after = match after {
         After::Stream(mut streaming) => {
-            let patience = local.shared.limits().write;
+            let patience = governed.limits.write;
             match outgoing::send_stream(conn, &mut streaming, out, patience).await {
-                Ok(()) => streaming.finish(local, conn, input, out),
+                Ok(()) => streaming.finish(governed, conn, input, out),
                 // The client must see that the body is not complete.
                 Err(_) => After::Over(End::Close),
             }
@@ -77,11 +84,13 @@ async fn wait<H: Handler>(mut place: Place<H>) -> Response {
 /// Reads and answers until the input is used up.
 async fn serve<H: Handler>(
     local: &Local<H>,
+    mut governed: Governed<'_>,
     mut conn: Conn,
     input: &mut Buffer,
     out: &mut Vec<u8>,
 ) -> Next {
     let mut began: Option<Deadline> = None;
+    // A head is held to what governs before it is known.
     let limits = local.shared.limits();
     if let Some(carry) = conn.take_carry() {
         input.extend_from_slice(&carry.bytes);
@@ -93,13 +102,15 @@ async fn serve<H: Handler>(
                 Parsed::Complete(head, used) => {
                     input.consume(used);
                     began = None;
-                    let Some((c, after)) = exchange(local, conn, input, out, head).await else {
+                    governed = local.shared.govern(&head, &conn);
+                    let answered = exchange(local, governed, conn, input, out, head).await;
+                    let Some((c, after)) = answered else {
                         return Next::Gone;
                     };
                     conn = c;
-                    let mut end = settle(local, &mut conn, input, out, after).await;
+                    let mut end = settle(governed, &mut conn, input, out, after).await;
                     if end.is_none() && out.len() >= answer::FLUSH {
-                        end = answer::flush(local, &mut conn, out, input, None).err();
+                        end = answer::flush(governed, &mut conn, out, input, None).err();
                     }
                     match end {
                         None => continue,
@@ -107,7 +118,7 @@ async fn serve<H: Handler>(
                     }
                 }
                 Parsed::Refused(refusal) => {
-                    return answer::refuse(local, &mut conn, out, None, refusal).of(conn);
+                    return answer::refuse(local, governed, &mut conn, out, None, refusal).of(conn);
                 }
                 Parsed::Partial => {}
             }
@@ -119,12 +130,12 @@ async fn serve<H: Handler>(
             input.compact();
             if input.spare_len() == 0 {
                 let refusal = Refusal::FieldsTooLarge;
-                return answer::refuse(local, &mut conn, out, None, refusal).of(conn);
+                return answer::refuse(local, governed, &mut conn, out, None, refusal).of(conn);
             }
         }
         match conn.try_recv(input) {
             Ok(0) => {
-                let flushed = answer::flush(local, &mut conn, out, input, Some(Then::Close));
+                let flushed = answer::flush(governed, &mut conn, out, input, Some(Then::Close));
                 return flushed.err().unwrap_or(End::Close).of(conn);
             }
             Ok(_) => {}
@@ -132,11 +143,11 @@ async fn serve<H: Handler>(
             Err(_) => return Next::Close(conn),
         }
     }
-    if let Err(end) = answer::flush(local, &mut conn, out, input, None) {
+    if let Err(end) = answer::flush(governed, &mut conn, out, input, None) {
         return end.of(conn);
     }
     if input.is_empty() {
-        return Next::Park(conn, local.shared.keep_alive());
+        return Next::Park(conn, governed.keep_alive);
     }
     // An unfinished head is data, not a future: it waits beside the slot, under one deadline for all of it.
     let began = began.unwrap_or_else(|| conn.now());
@@ -146,21 +157,19 @@ async fn serve<H: Handler>(
         deadline: Some(began),
         tag: 0,
     });
-    Next::Park(
-        conn,
-        until.map_or(local.shared.keep_alive(), Keepalive::at),
-    )
+    Next::Park(conn, until.map_or(governed.keep_alive, Keepalive::at))
 }
 
 /// Answers one request. `None`: the connection went down with the handler that held it.
 async fn exchange<H: Handler>(
     local: &Local<H>,
+    governed: Governed<'_>,
     mut conn: Conn,
     input: &mut Buffer,
     out: &mut Vec<u8>,
     head: Rc<Head>,
 ) -> Option<(Conn, After)> {
-    let limits = local.shared.limits();
+    let limits = governed.limits;
     conn.add_request();
     let framing = framing::request(&head).and_then(|framing| match framing.body {
         Length::Known(n) if n > limits.body => Err(Refusal::BodyTooLarge),
@@ -169,7 +178,7 @@ async fn exchange<H: Handler>(
     let framing = match framing {
         Ok(framing) => framing,
         Err(refusal) => {
-            let end = answer::refuse(local, &mut conn, out, Some(&head), refusal);
+            let end = answer::refuse(local, governed, &mut conn, out, Some(&head), refusal);
             return Some((conn, After::Over(end)));
         }
     };
@@ -179,31 +188,38 @@ async fn exchange<H: Handler>(
         head,
         framing,
         done: bodiless,
+        host: governed.host,
+        received: 0,
+        began: local.begin(),
     };
     let response = if let Some(own) = own_answer(&asked.head, local.shared.any_method()) {
         // A body nobody reads is not worth reading: the connection ends behind the answer.
         asked.keep &= bodiless;
         own
     } else if bodiless {
-        ask(local, Request::new(asked.head.clone(), conn.peer(), None)).await
+        ask(
+            local,
+            Request::new(asked.head.clone(), conn.peer(), governed.host, None),
+        )
+        .await
     } else {
-        let (c, response) = with_body(local, conn, input, out, &mut asked).await?;
+        let (c, response) = with_body(local, limits, conn, input, out, &mut asked).await?;
         conn = c;
         response
     };
-    let after = answer::respond(local, &mut conn, input, out, &asked, response);
+    let after = answer::respond(local, governed, &mut conn, input, out, &asked, response);
     Some((conn, after))
 }
 
 /// Asks a handler that may read a body; the body holds the connection meanwhile.
 async fn with_body<H: Handler>(
     local: &Local<H>,
+    limits: &Limits,
     mut conn: Conn,
     input: &mut Buffer,
     out: &mut Vec<u8>,
     asked: &mut Asked,
 ) -> Option<(Conn, Response)> {
-    let limits = local.shared.limits();
     let expects = asked.framing.expects_continue && input.is_empty();
     if !out.is_empty() {
         // The handler may wait for its body while the client waits for these.
@@ -223,7 +239,7 @@ async fn with_body<H: Handler>(
         expects,
     );
     let incoming = Rc::new(RefCell::new(incoming));
-    let request = Request::new(asked.head.clone(), peer, Some(incoming.clone()));
+    let request = Request::new(asked.head.clone(), peer, asked.host, Some(incoming.clone()));
     let response = ask(local, request).await;
 
     // What is left of the body decides whether the connection can live on.
@@ -241,6 +257,7 @@ async fn with_body<H: Handler>(
     std::mem::swap(input, &mut body.input);
     asked.done = body.is_done() && body.failed.is_none();
     asked.keep &= asked.done;
+    asked.received = body.taken();
     let response = match body.failed {
         Some(refusal) => Response::error(refusal.status()),
         None => response,
