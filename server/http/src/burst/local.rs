@@ -36,7 +36,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The output buffer was used; one that grew large is not kept.
+    /// Makes it ready for a burst: nothing of another connection is left in it. An output buffer that grew large is not
+    /// kept.
     pub(crate) fn tidy(&mut self) {
         if self.out.capacity() > KEPT_BYTES {
             self.out = Vec::new();

@@ -37,12 +37,11 @@ pub(crate) fn attempt<H: Handler>(
         return Err(Begin::Fresh(conn));
     }
     let mut scratch = local.scratch.borrow_mut();
+    // Before use, not after: a panic may have left the last burst's bytes.
+    scratch.tidy();
     match serve(local, &mut conn, &mut scratch, cx) {
         Reached::Park(most) => Ok(Next::Park(conn, most)),
-        Reached::Over(end) => {
-            scratch.tidy();
-            Ok(end.of(conn))
-        }
+        Reached::Over(end) => Ok(end.of(conn)),
         Reached::Async(stage) => Err(leave(conn, &mut scratch, stage)),
     }
 }
