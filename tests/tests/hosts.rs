@@ -325,6 +325,9 @@ fn a_program_reads_the_log_is_started_again_and_ends_with_the_server() {
     let pid: i32 = text(&server, "logger").trim().parse().unwrap();
     // SAFETY: kill touches no memory of ours; the process is the server's program.
     assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
+    // While it dies it may still take a line out of the pipe, and with it to its grave.
+    let dead = || fs::metadata(format!("/proc/{pid}")).is_err();
+    ready::until("the program's death", PATIENCE, dead).unwrap();
     assert_eq!(ask(server.address(), "x", "/two").status, 404);
     appears("/two\n");
     let again: i32 = text(&server, "logger").trim().parse().unwrap();
