@@ -43,13 +43,10 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
         // One look at the length of the name spares four comparisons for nearly every field.
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                for item in value.split(|b| *b == b',') {
-                    let n = digits(trim(item))
-                        .ok_or(Refusal::BadRequest("malformed Content-Length"))?;
-                    if length.is_some_and(|before| before != n) {
-                        return Err(Refusal::BadRequest("two values of Content-Length"));
-                    }
-                    length = Some(n);
+                // A list of equal values might be tolerated (RFC 9110 section 8.6); nobody needs it but smugglers.
+                let n = digits(value).ok_or(Refusal::BadRequest("malformed Content-Length"))?;
+                if length.replace(n).is_some() {
+                    return Err(Refusal::BadRequest("two Content-Length fields"));
                 }
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
@@ -100,6 +97,8 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
         (1, None) => Length::Chunked,
         (_, None) => return Err(Refusal::NotImplemented("a transfer coding beside chunked")),
     };
+    // Behind a refused CONNECT comes what was meant for the tunnel.
+    close |= head.method() == Method::Connect;
     let keep_alive = !close && (!http10 || keep);
     Ok(Framing {
         body,
@@ -127,6 +126,7 @@ pub enum ResponseLength {
 pub fn response(status: u16, minor_version: u8, known: Option<u64>) -> ResponseLength {
     match (status, known) {
         (100..=199 | 204 | 304, _) => ResponseLength::Absent,
+        (205, _) => ResponseLength::Known(0),
         (_, Some(n)) => ResponseLength::Known(n),
         (_, None) if minor_version > 0 => ResponseLength::Chunked,
         (_, None) => ResponseLength::UntilClose,
@@ -136,7 +136,7 @@ pub fn response(status: u16, minor_version: u8, known: Option<u64>) -> ResponseL
 /// Whether the body of a response to `method` is sent at all.
 #[must_use]
 pub fn has_body(method: Method, status: u16) -> bool {
-    method != Method::Head && !matches!(status, 100..=199 | 204 | 304)
+    method != Method::Head && !matches!(status, 100..=199 | 204 | 205 | 304)
 }
 
 /// A decimal number, nothing else.

@@ -122,17 +122,23 @@ impl Head {
         self.get(self.target)
     }
 
-    /// Path and query, still percent-encoded; `*` for the asterisk form.
+    /// Path and query as they were sent, still percent-encoded. An absolute target may lack its path: see
+    /// [`Head::path`].
     #[must_use]
     pub fn path_and_query(&self) -> &[u8] {
         self.get(self.path)
     }
 
-    /// The path, still percent-encoded.
+    /// The path, still percent-encoded; `*` for the asterisk form, the authority for CONNECT.
     #[must_use]
     pub fn path(&self) -> &[u8] {
         let all = self.path_and_query();
-        memchr::memchr(b'?', all).map_or(all, |i| &all[..i])
+        match memchr::memchr(b'?', all).map_or(all, |i| &all[..i]) {
+            // RFC 9112 section 3.2.4: the server as a whole.
+            [] if self.method == Method::Options && all.is_empty() => b"*",
+            [] => b"/",
+            path => path,
+        }
     }
 
     /// What follows the `?`.
@@ -208,6 +214,11 @@ pub enum Parsed {
     Refused(Refusal),
 }
 
+/// Whether there is nothing yet but the empty lines that some clients send behind a body.
+pub(crate) fn is_blank(input: &[u8]) -> bool {
+    input.iter().all(|b| matches!(b, b'\r' | b'\n'))
+}
+
 /// Looks for a request head at the beginning of `input`.
 #[must_use]
 pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {
@@ -242,11 +253,18 @@ fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option
         skipped += 2;
     }
     let bytes = &input[skipped..];
+    if bytes == b"\r" && skipped < 2 * EMPTY_LINES {
+        head.bytes.clear();
+        return Ok(None);
+    }
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let used = match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(httparse::Status::Complete(end)) if regular(bytes, end, &request, limits) => {
-            build(head, &bytes[..end], &request, limits).map(|()| Some(end))
+        Ok(httparse::Status::Complete(end))
+            if regular(bytes, end, &request, limits)
+                && build(head, &bytes[..end], &request, limits).is_ok() =>
+        {
+            Ok(Some(end))
         }
         _ => read_irregular(head, bytes, limits),
     };
@@ -260,8 +278,8 @@ fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option
     }
 }
 
-/// Whether a head that httparse accepts has CRLF at every line's end and a size within limits. Only line ends are left
-/// to look at: no byte inside a line can be LF.
+/// Whether a head that httparse accepts has CRLF at every line's end and is so small that no line of it can be too long.
+/// Only line ends are left to look at: no byte inside a line can be LF.
 fn regular(
     bytes: &[u8],
     end: usize,
@@ -276,7 +294,7 @@ fn regular(
     bytes[..end].ends_with(b"\r\n\r\n")
         && request.method.is_some_and(|m| at(m) == 0)
         && line <= limits.line
-        && end <= usize::from(u16::MAX)
+        && end <= limits.field.min(usize::from(u16::MAX))
         && request
             .headers
             .iter()
@@ -313,9 +331,6 @@ fn build(
     let mut host = None;
     for field in request.headers.iter() {
         let (name, value) = (field.name, trim(field.value));
-        if name.len() + field.value.len() + 2 > limits.field {
-            return Err(Refusal::FieldsTooLarge);
-        }
         if name.len() == 4 && name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
             return Err(Refusal::BadRequest("two Host fields"));
         }
@@ -332,13 +347,7 @@ fn build(
         return Err(Refusal::BadRequest("no Host field"));
     }
     let form = target::split(head.method, target.as_bytes())?;
-    head.path = match form.path {
-        [] => head.target,
-        path => span(path),
-    };
-    if form.path.is_empty() && head.method != Method::Connect {
-        return Err(Refusal::BadRequest("no path in the target"));
-    }
+    head.path = span(form.path);
     head.host = form.authority.or(host).map(span);
     Ok(())
 }

@@ -262,6 +262,8 @@ where
 
     fn timed_out(&self, local: &Rc<Rc<Local<H>>>, carry: Option<&Carry>) -> Option<Bytes> {
         // Only a client that began to speak is told.
-        carry.map(|_| local.too_slow())
+        carry
+            .filter(|carry| !crate::head::is_blank(&carry.bytes))
+            .map(|_| local.too_slow())
     }
 }

@@ -43,7 +43,7 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A request that is not served, and why. Every one but [`Refusal::Expectation`] ends the connection.
+/// A request that is not served, and why. Each ends the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// 400, with the reason for the log.

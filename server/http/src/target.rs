@@ -6,51 +6,42 @@ use crate::status::Refusal;
 /// A target taken apart.
 pub(crate) struct Form<'a> {
     pub(crate) authority: Option<&'a [u8]>,
-    /// Empty only for CONNECT.
+    /// Path and query, always a part of the target; an absolute target may have neither. For CONNECT: the authority.
     pub(crate) path: &'a [u8],
 }
 
 /// Which of the four forms `target` has, and whether `method` may have it.
 pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> {
-    if memchr::memchr(b'#', target).is_some() {
-        return Err(Refusal::BadRequest("a fragment in the target"));
-    }
     if method == Method::Connect {
         check_authority(target, false)?;
-        return Ok(Form {
-            authority: Some(target),
-            path: &[],
-        });
+        if !target.ends_with(b":") && memchr::memrchr(b':', target) > memchr::memrchr(b']', target)
+        {
+            return Ok(Form {
+                authority: Some(target),
+                path: target,
+            });
+        }
+        return Err(Refusal::BadRequest("no port in the target"));
     }
-    match target {
-        [b'/', ..] => Ok(Form {
-            authority: None,
-            path: target,
-        }),
-        b"*" if method == Method::Options => Ok(Form {
-            authority: None,
-            path: target,
-        }),
+    let (authority, path) = match target {
+        [b'/', ..] => (None, target),
+        b"*" if method == Method::Options => (None, target),
         _ => {
             let rest =
                 strip_scheme(target).ok_or(Refusal::BadRequest("the target has no known form"))?;
-            let end = rest
-                .iter()
-                .position(|b| matches!(b, b'/' | b'?'))
-                .unwrap_or(rest.len());
-            check_authority(&rest[..end], false)?;
-            let path = match &rest[end..] {
-                path @ [b'/', ..] => path,
-                [] if method == Method::Options => b"*",
-                _ => b"/",
-            };
-            // An absolute target without a path is "/" (its query, if any, is lost: RFC 3986 has no such form here).
-            Ok(Form {
-                authority: Some(&rest[..end]),
-                path,
-            })
+            let end = rest.iter().position(|b| matches!(b, b'/' | b'?'));
+            let (authority, path) = rest.split_at(end.unwrap_or(rest.len()));
+            check_authority(authority, false)?;
+            (Some(authority), path)
         }
+    };
+    let query = path.iter().position(|b| !PATH[*b as usize]);
+    if let Some(i) = query
+        && (path[i] != b'?' || path[i..].iter().any(|b| !QUERY[*b as usize]))
+    {
+        return Err(Refusal::BadRequest("a byte that no target may have"));
     }
+    Ok(Form { authority, path })
 }
 
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
@@ -84,33 +75,55 @@ pub(crate) fn check_authority(value: &[u8], from_field: bool) -> Result<(), Refu
             value.split_at(end.unwrap_or(value.len()))
         }
     };
-    if host.is_empty() {
-        return Err(bad);
-    }
     let port_fine = match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
-    if port_fine { Ok(()) } else { Err(bad) }
+    if port_fine && !host.is_empty() && is_encoded(host) {
+        Ok(())
+    } else {
+        Err(bad)
+    }
 }
 
-/// The bytes of a registered name (RFC 3986 section 3.2.2), one look each.
-const REG_NAME: [bool; 256] = {
+fn is_port(digits: &[u8]) -> bool {
+    let number = digits.iter().try_fold(0u16, |n, b| {
+        let digit = b.is_ascii_digit().then(|| u16::from(b - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    });
+    number.is_some()
+}
+
+/// Whether each `%` begins two hex digits.
+fn is_encoded(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', text).all(|i| {
+        matches!(text[i + 1..], [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    })
+}
+
+/// The letters, the digits and `others`, one look each.
+const fn bytes(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut b = 0;
     while b < 256 {
         table[b] = (b as u8).is_ascii_alphanumeric();
         b += 1;
     }
-    let others = b"-._~!$&'()*+,;=%";
     let mut i = 0;
     while i < others.len() {
         table[others[i] as usize] = true;
         i += 1;
     }
     table
-};
+}
+
+/// A registered name (RFC 3986 section 3.2.2).
+static REG_NAME: [bool; 256] = bytes(b"-._~!$&'()*+,;=%");
+/// A path (RFC 3986 section 3.3), with the marks that some clients do not encode.
+static PATH: [bool; 256] = bytes(b"-._~!$&'()*+,;=%:@/[]^`{|}");
+/// A query, in which browsers leave the backslash alone, too.
+static QUERY: [bool; 256] = bytes(b"-._~!$&'()*+,;=%:@/[]^`{|}?\\");
 
 /// Why a path names nothing here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -162,7 +162,7 @@ fn requests_are_judged_by_the_rules() {
         ),
         (
             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
-            &[200],
+            &[400],
         ),
         (
             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n\r\nhelloGET / HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -94,7 +94,8 @@ async fn serve<H: Handler>(
     let limits = local.shared.limits();
     if let Some(carry) = conn.take_carry() {
         input.extend_from_slice(&carry.bytes);
-        began = carry.deadline;
+        // Empty lines are no beginning.
+        began = carry.deadline.filter(|_| !head::is_blank(&carry.bytes));
     }
     loop {
         if !input.is_empty() {
@@ -151,7 +152,10 @@ async fn serve<H: Handler>(
     }
     // An unfinished head is data, not a future: it waits beside the slot, under one deadline for all of it.
     let began = began.unwrap_or_else(|| conn.now());
-    let until = limits.head_pace.deadline(began, input.len() as u64);
+    let until = match head::is_blank(input.filled()) {
+        true => None,
+        false => limits.head_pace.deadline(began, input.len() as u64),
+    };
     conn.set_carry(Carry {
         bytes: input.filled().to_vec(),
         deadline: Some(began),
