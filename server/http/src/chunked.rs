@@ -9,11 +9,17 @@ const OVERHEAD: usize = 16 * 1024;
 enum State {
     /// Hex digits, so many seen.
     Size(u8),
+    /// White space behind the size, a name or a value: a delimiter must come (RFC 9110 section 5.6.3).
+    Space(Before),
     /// Behind a `;`: a name must come.
-    ExtensionStart,
-    Extension,
+    NameStart,
+    Name,
+    /// Behind a `=`: a value must come.
+    ValueStart,
+    Value,
     /// Inside a quoted value; true behind a backslash.
     Quoted(bool),
+    QuotedEnd,
     SizeLf,
     Data,
     DataCr,
@@ -25,6 +31,13 @@ enum State {
     TrailerLf,
     EndLf,
     Done,
+}
+
+/// Which delimiters may follow white space in a chunk's first line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Before {
+    Name,
+    NameOrValue,
 }
 
 /// Takes a chunked body apart.
@@ -78,6 +91,7 @@ impl Decoder {
         while at < input.len() {
             let b = input[at];
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            let space = |b: u8| b == b' ' || b == b'\t';
             let text = |b: u8| b == b'\t' || b >= b' ' && b != 0x7f;
             self.state = match self.state {
                 State::Done => return Ok(Step::End(at)),
@@ -99,17 +113,24 @@ impl Decoder {
                     }
                     None if n == 0 => return Err(BAD),
                     None if b == b'\r' => State::SizeLf,
-                    None if b == b';' => State::ExtensionStart,
+                    None if b == b';' => State::NameStart,
+                    None if space(b) => State::Space(Before::Name),
                     None => return Err(BAD),
                 },
-                State::ExtensionStart if token(b) => State::Extension,
-                State::Extension if b == b'\r' => State::SizeLf,
-                State::Extension if b == b';' => State::ExtensionStart,
-                State::Extension if b == b'"' => State::Quoted(false),
-                State::Extension if token(b) || b == b'=' => State::Extension,
+                State::Space(_) | State::NameStart | State::ValueStart if space(b) => self.state,
+                State::Space(_) if b == b';' => State::NameStart,
+                State::Space(Before::NameOrValue) if b == b'=' => State::ValueStart,
+                State::NameStart | State::Name if token(b) => State::Name,
+                State::Name if b == b'=' => State::ValueStart,
+                State::Name if space(b) => State::Space(Before::NameOrValue),
+                State::ValueStart if b == b'"' => State::Quoted(false),
+                State::ValueStart | State::Value if token(b) => State::Value,
+                State::Name | State::Value | State::QuotedEnd if b == b'\r' => State::SizeLf,
+                State::Name | State::Value | State::QuotedEnd if b == b';' => State::NameStart,
+                State::Value | State::QuotedEnd if space(b) => State::Space(Before::Name),
                 State::Quoted(true) if text(b) => State::Quoted(false),
                 State::Quoted(false) if b == b'\\' => State::Quoted(true),
-                State::Quoted(false) if b == b'"' => State::Extension,
+                State::Quoted(false) if b == b'"' => State::QuotedEnd,
                 State::Quoted(false) if text(b) => State::Quoted(false),
                 State::SizeLf if b == b'\n' => {
                     if self.left == 0 {
@@ -131,10 +152,11 @@ impl Decoder {
                 _ => return Err(BAD),
             };
             at += 1;
-            if matches!(
+            let framing = matches!(
                 self.state,
-                State::Extension | State::Quoted(_) | State::TrailerName | State::Trailer
-            ) {
+                State::Size(_) | State::SizeLf | State::Data | State::DataCr | State::DataLf
+            );
+            if !framing {
                 self.overhead += 1;
                 if self.overhead > OVERHEAD {
                     return Err(Refusal::FieldsTooLarge);

@@ -219,6 +219,12 @@ pub(crate) fn is_blank(input: &[u8]) -> bool {
     input.iter().all(|b| matches!(b, b'\r' | b'\n'))
 }
 
+/// Whether `input`, not a head (yet), has the method whose answers have no body.
+#[cold]
+pub(crate) fn asks_head(input: &[u8]) -> bool {
+    input.trim_ascii_start().starts_with(b"HEAD ")
+}
+
 /// Looks for a request head at the beginning of `input`.
 #[must_use]
 pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {

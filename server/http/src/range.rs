@@ -22,8 +22,9 @@ pub enum Range {
 pub fn parse(value: &[u8], size: u64) -> Range {
     /// More ranges than this are not looked at.
     const MOST: usize = 200;
-    let Some(set) = value.strip_prefix(b"bytes=") else {
-        return Range::Whole;
+    let set = match value.split_at_checked(6) {
+        Some((unit, set)) if unit.eq_ignore_ascii_case(b"bytes=") => set,
+        _ => return Range::Whole,
     };
     let mut parts = Vec::new();
     let mut any = false;

@@ -264,6 +264,6 @@ where
         // Only a client that began to speak is told.
         carry
             .filter(|carry| !crate::head::is_blank(&carry.bytes))
-            .map(|_| local.too_slow())
+            .map(|carry| local.too_slow(&carry.bytes))
     }
 }

@@ -3,7 +3,7 @@
 use super::local::Local;
 use super::{Asked, Seen};
 use crate::framing::{self, Framing, ResponseLength};
-use crate::head::{Head, Method};
+use crate::head::Head;
 use crate::hosts::Governed;
 use crate::limits::Limits;
 use crate::outgoing::{self, Outgoing, Pieces};
@@ -115,20 +115,21 @@ fn write_later(
     End::Write(output, then)
 }
 
-/// Answers what is not a request (or not one for a handler) and closes.
+/// Answers what is not a request (or not one for a handler) and closes; `to_head`: without a body.
 pub(crate) fn refuse<H: Handler>(
     local: &Local<H>,
     governed: Governed<'_>,
     conn: &mut Conn,
     out: &mut Vec<u8>,
     head: Option<&Head>,
+    to_head: bool,
     refusal: Refusal,
 ) -> End {
     let response = Response::error(refusal.status());
     let before = out.len();
     local.encode(out, &response, 1, conn.unix_seconds(), true, None);
     let head_bytes = out.len() - before;
-    if head.is_none_or(|h| h.method() != Method::Head) {
+    if !to_head {
         outgoing::append_small(out, &response);
     }
     let seen = Seen {

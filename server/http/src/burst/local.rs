@@ -3,7 +3,7 @@
 use super::Seen;
 use crate::encode::{Closing, Encoder};
 use crate::framing::{self, ResponseLength};
-use crate::head::Head;
+use crate::head::{self, Head};
 use crate::outgoing;
 use crate::request::Request;
 use crate::response::Response;
@@ -106,14 +106,16 @@ impl<H: Handler> Local<H> {
     }
 
     /// The farewell to a client whose head never ended.
-    pub(crate) fn too_slow(&self) -> Bytes {
+    pub(crate) fn too_slow(&self, begun: &[u8]) -> Bytes {
         let seconds = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());
         let mut out = Vec::with_capacity(512);
         let response = Response::error(Refusal::Timeout.status());
         self.encode(&mut out, &response, 1, seconds, true, None);
-        outgoing::append_small(&mut out, &response);
+        if !head::asks_head(begun) {
+            outgoing::append_small(&mut out, &response);
+        }
         out.into()
     }
 

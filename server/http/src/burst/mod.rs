@@ -71,7 +71,11 @@ fn own_answer(head: &Head, any_method: bool) -> Option<Response> {
         Method::Options if head.path() == b"*" => {
             Some(Response::new(200).with_field("Allow", ALLOWED))
         }
-        Method::Other if !any_method => Some(Response::error(501).with_field("Allow", ALLOWED)),
+        // A method nobody knows may be a rest of something else: what follows is not trusted either.
+        Method::Other if !any_method => {
+            let response = Response::error(501).with_field("Allow", ALLOWED);
+            Some(response.closing())
+        }
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use super::answer::{self, After, End};
 use super::local::{Local, Place};
 use super::{Asked, Begin, own_answer};
 use crate::framing::{self, Length};
-use crate::head::{self, Head, Parsed};
+use crate::head::{self, Head, Method, Parsed};
 use crate::hosts::Governed;
 use crate::limits::Limits;
 use crate::outgoing;
@@ -119,7 +119,9 @@ async fn serve<H: Handler>(
                     }
                 }
                 Parsed::Refused(refusal) => {
-                    return answer::refuse(local, governed, &mut conn, out, None, refusal).of(conn);
+                    let to_head = head::asks_head(input.filled());
+                    return answer::refuse(local, governed, &mut conn, out, None, to_head, refusal)
+                        .of(conn);
                 }
                 Parsed::Partial => {}
             }
@@ -130,8 +132,9 @@ async fn serve<H: Handler>(
         if input.spare_len() == 0 {
             input.compact();
             if input.spare_len() == 0 {
-                let refusal = Refusal::FieldsTooLarge;
-                return answer::refuse(local, governed, &mut conn, out, None, refusal).of(conn);
+                let (to_head, refusal) = (head::asks_head(input.filled()), Refusal::FieldsTooLarge);
+                return answer::refuse(local, governed, &mut conn, out, None, to_head, refusal)
+                    .of(conn);
             }
         }
         match conn.try_recv(input) {
@@ -182,7 +185,16 @@ async fn exchange<H: Handler>(
     let framing = match framing {
         Ok(framing) => framing,
         Err(refusal) => {
-            let end = answer::refuse(local, governed, &mut conn, out, Some(&head), refusal);
+            let to_head = head.method() == Method::Head;
+            let end = answer::refuse(
+                local,
+                governed,
+                &mut conn,
+                out,
+                Some(&head),
+                to_head,
+                refusal,
+            );
             return Some((conn, After::Over(end)));
         }
     };

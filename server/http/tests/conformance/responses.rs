@@ -1,0 +1,114 @@
+//! The answers' side: which have a body, how its length is told, what stands in a head (RFC 9110 sections 6, 8, 15;
+//! RFC 9112 section 6). `wire::answers` checks dates, lengths and Allow for every row of all tables.
+
+use super::wire::*;
+use parkade_http::Limits;
+
+fn ask(request: &str) -> Vec<Answer> {
+    let wire = Wire::new(Limits::default());
+    answers(request.as_bytes(), &wire.talk([request.as_bytes()]))
+}
+
+#[test]
+fn statuses_without_a_body_have_none() {
+    let rows = [
+        ("200", Says("a body")),
+        ("404", Kept(&[404])),
+        ("204", Kept(&[204])),
+        ("205", Kept(&[205])),
+        ("304", Kept(&[304])),
+        // What is no final status is a fault of the handler.
+        ("100", Kept(&[500])),
+        ("101", Kept(&[500])),
+        ("999", Kept(&[500])),
+    ];
+    table("GET /status/{} HTTP/1.1\r\nHost: a\r\n\r\n", &rows);
+    for status in [204, 205, 304] {
+        let got = ask(&format!("GET /status/{status} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!((got.len(), &*got[0].body), (1, ""));
+        let length = (status == 205).then_some("0");
+        assert_eq!(got[0].field("content-length"), length, "{status}");
+        assert_eq!(got[0].field("transfer-encoding"), None);
+    }
+}
+
+/// RFC 9110 section 9.3.2: the same head as for GET, and no body.
+#[test]
+fn head_is_get_without_a_body() {
+    for path in ["/", "/stream", "/big", "/status/404", "/status/204", "/405"] {
+        let of = |method: &str| {
+            let mut answer = ask(&format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n")).remove(0);
+            answer.fields.retain(|(name, _)| name != "date");
+            // The text of `/` names the method.
+            answer
+                .fields
+                .iter_mut()
+                .filter(|(n, v)| path == "/" && n == "content-length" && v == "10")
+                .for_each(|(_, v)| *v = "9".into());
+            answer
+        };
+        let (get, head) = (of("GET"), of("HEAD"));
+        assert_eq!(
+            (get.status, &get.fields),
+            (head.status, &head.fields),
+            "{path}"
+        );
+        assert_eq!(head.body, "");
+    }
+    let refused = ask("HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n");
+    assert_eq!((refused[0].status, &*refused[0].body), (417, ""));
+}
+
+#[test]
+fn streams_are_chunked_or_end_with_the_connection() {
+    table(
+        "GET /stream {}\r\n\r\n",
+        &[
+            ("HTTP/1.1\r\nHost: a", Says("one two three")),
+            ("HTTP/1.2\r\nHost: a", Says("one two three")),
+            ("HTTP/1.1\r\nHost: a\r\nConnection: close", Closed(&[200])),
+            // HTTP/1.0 knows no chunks, so keep-alive cannot be granted.
+            ("HTTP/1.0", Closed(&[200])),
+            ("HTTP/1.0\r\nConnection: keep-alive", Closed(&[200])),
+        ],
+    );
+    let got = ask("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(&*got[0].body, "one two three");
+    assert_eq!(
+        (
+            got[0].field("transfer-encoding"),
+            got[0].field("keep-alive")
+        ),
+        (None, None)
+    );
+}
+
+/// RFC 9112 section 8: the client must see that something is missing.
+#[test]
+fn a_stream_that_fails_ends_without_its_last_chunk() {
+    let wire = Wire::new(Limits::default());
+    let came = wire
+        .talk([&b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]]);
+    let came = String::from_utf8(came).unwrap();
+    assert!(came.ends_with("\r\n\r\n4\r\none \r\n"), "{came}");
+}
+
+/// An answer names the server's version, not the request's (RFC 9110 section 6.2), and who answers.
+#[test]
+fn every_answer_has_a_server_and_refusals_have_a_text() {
+    for request in [
+        "GET / HTTP/1.0\r\n\r\n",
+        "nonsense\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+    ] {
+        let got = ask(request);
+        assert_eq!(got[0].field("server"), Some("test"), "{request:?}");
+        if got[0].status != 200 {
+            assert_eq!(
+                got[0].field("content-type"),
+                Some("text/html; charset=utf-8")
+            );
+            assert!(got[0].body.contains("<h1>"), "{got:?}");
+        }
+    }
+}
