@@ -102,7 +102,10 @@ fn no_raw_control_byte_of_a_client_reaches_a_log() {
             .all(|b| *b == b'\n' || (b' '..=b'~').contains(b))
     );
     let text = String::from_utf8_lossy(&access);
-    assert!(text.lines().count() >= answered, "{answered} answers: {text}");
+    assert!(
+        text.lines().count() >= answered,
+        "{answered} answers: {text}"
+    );
     assert!(text.lines().all(|l| l.starts_with("127.0.0.1 ")), "{text}");
 
     let error = log("error.log");

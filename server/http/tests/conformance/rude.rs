@@ -230,6 +230,7 @@ fn a_deaf_client_is_cut_off() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000),
         "GET /big HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET /endless HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n".to_owned()
             + &"x".repeat(100),
     ] {

@@ -21,7 +21,7 @@ fn said(request: &[u8], pieces: Vec<&[u8]>) -> Vec<Answer> {
 }
 
 /// Every kind of request a pipeline may have.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "GET /a?b HTTP/1.1\r\nHost: a\r\nX:\t y \r\n\r\n",
     "\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\nHEAD /\r\n\r\nX: ",
@@ -29,6 +29,7 @@ const KINDS: [&str; 9] = [
     "POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\r\n\r\n",
     "GET http://b?c HTTP/1.2\r\nHost: a\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 ];
@@ -38,7 +39,10 @@ fn every_cut_of_a_pipeline_gives_the_same_answers() {
     let request = KINDS.concat();
     let request = request.as_bytes();
     let whole = said(request, vec![request]);
-    assert_eq!(whole.iter().map(|a| a.status).collect::<Vec<_>>(), [200; 9]);
+    assert_eq!(
+        whole.iter().map(|a| a.status).collect::<Vec<_>>(),
+        [200; 10]
+    );
     for cut in 1..request.len() {
         let (a, b) = request.split_at(cut);
         assert_eq!(said(request, vec![a, b]), whole, "cut at {cut}");

@@ -34,8 +34,19 @@ fn stream(pieces: &[Option<&'static str>]) -> Response {
     Response::new(200).with_body(Body::Stream(Box::pin(pieces)))
 }
 
-/// `/echo` sends the body back, `/status/N` has status N and a body, `/stream` comes in pieces, `/broken` fails after
-/// one, `/big` has 8 MiB, `/panic` does; anything else says method, host, path and query.
+/// Never ends.
+struct Endless;
+
+impl Stream for Endless {
+    type Item = io::Result<bytes::Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(bytes::Bytes::from_static(&[b'~'; 16_384]))))
+    }
+}
+
+/// `/echo` sends the body back, `/wait` thinks first, `/status/N` has status N and a body, `/stream` comes in pieces, `/broken` fails after
+/// one, `/endless` never ends, `/big` has 8 MiB, `/panic` does; anything else says method, host, path and query.
 async fn handler(mut request: Request) -> Response {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = text(request.path());
@@ -47,6 +58,11 @@ async fn handler(mut request: Request) -> Response {
         "/stream" => stream(&[Some("one "), Some(""), Some("two "), Some("three")]),
         "/broken" => stream(&[Some("one "), None]),
         "/big" => Response::new(200).with_body(Body::Bytes(vec![b'~'; 8 << 20].into())),
+        "/endless" => Response::new(200).with_body(Body::Stream(Box::pin(Endless))),
+        "/wait" => {
+            parkade::time::sleep(Duration::from_millis(1)).await;
+            Response::text("waited")
+        }
         "/panic" => panic!("asked to"),
         "/405" => Response::error(405).with_field("Allow", "GET"),
         _ => match path.strip_prefix("/status/").and_then(|n| n.parse().ok()) {
