@@ -131,8 +131,8 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
 
 /// The `churn` command.
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let (url, pid) = options.url_and_pid()?;
-    options.pin(pid)?;
+    let server = options.measured()?;
+    let (url, pid) = (server.url.as_str(), server.pid);
     let target = Target::probe(url, true)?;
     let sample = measure(&target, pid, options)?;
     let mut report = Report::default();

@@ -1,14 +1,19 @@
 //! Two servers, one machine, one run: rounds of A and B in turn, and the median of their ratios.
 //!
-//! Absolute figures move with what else the host does; the ratio inside a round hardly does. Warm
-//! workloads are cut finer still: a round is many short slices in the order A B B A, so that a
-//! disturbance of a tenth of a second, or a drift, falls on both. So
-//! a limit is judged by the ratio: reached unless even the lower end of its interval lies above.
+//! Absolute figures move with what else the host does; the ratio inside a round hardly does. Warm workloads are cut
+//! finer still: a round is many short slices in the order A B B A, so that a disturbance of a tenth of a second, or a
+//! drift, falls on both; of the others, every second round begins with B. So a limit is judged by the ratio: reached
+//! unless even the lower end of its interval lies above. System calls are counted at the end, untimed.
 
 use std::io;
 
+use hdrhistogram::Histogram;
+
 use crate::affinity;
-use crate::fleet::Fleet;
+use crate::beside::lost_none;
+use crate::calls::Calls;
+use crate::fleet::{Fleet, histogram};
+use crate::holder::Crowd;
 use crate::launch::Server;
 use crate::options::Options;
 use crate::procfs::Cpu;
@@ -16,24 +21,48 @@ use crate::report::{Report, progress};
 use crate::stats::{Median, median};
 use crate::target::Target;
 use crate::throughput::{self, Sample};
+use crate::verdict::{Verdict, exactly};
 
 /// Slices of each side in a round of a warm workload. Even, so that A B B A comes out even.
 const SLICES: u64 = 10;
 
-#[derive(Default)]
-struct Cost {
-    run_ns: u64,
+/// One side's part of a round.
+struct Part {
+    cpu: Cpu,
     requests: u64,
+    seconds: f64,
+    latency: Histogram<u64>,
 }
 
-impl Cost {
-    fn add(&mut self, more: &Cost) {
-        self.run_ns += more.run_ns;
-        self.requests += more.requests;
+impl Part {
+    fn new() -> io::Result<Part> {
+        Ok(Part {
+            cpu: Cpu::default(),
+            requests: 0,
+            seconds: 0.0,
+            latency: histogram()?,
+        })
     }
 
-    fn each(&self) -> f64 {
-        (self.run_ns as f64 / self.requests.max(1) as f64).max(1e-9)
+    fn add(&mut self, sample: &Sample) -> io::Result<()> {
+        self.cpu.run_ns += sample.cpu.run_ns;
+        self.cpu.user_ticks += sample.cpu.user_ticks;
+        self.cpu.system_ticks += sample.cpu.system_ticks;
+        self.requests += sample.requests;
+        self.seconds += sample.seconds;
+        self.latency.add(&sample.latency).map_err(io::Error::other)
+    }
+
+    fn total(&self) -> f64 {
+        self.cpu.per_request(self.requests).0.max(1e-9)
+    }
+
+    fn user(&self) -> f64 {
+        self.cpu.per_request(self.requests).1
+    }
+
+    fn p50(&self) -> f64 {
+        self.latency.value_at_quantile(0.5) as f64 / 1e3
     }
 }
 
@@ -42,21 +71,29 @@ struct Side {
     target: Target,
     /// Kept warm between rounds, where the workload allows it.
     fleet: Option<Fleet>,
-    samples: Vec<Sample>,
+    /// Parked meanwhile.
+    crowd: Option<Crowd>,
+    rounds: Vec<Part>,
 }
 
 impl Side {
-    fn start(what: &str, options: &Options) -> io::Result<Side> {
-        let server = Server::start(what)?;
-        affinity::pin_tree(server.pid, options.pin_server.unwrap_or(0))?;
+    fn start(what: &str, parked: usize, options: &Options) -> io::Result<Side> {
+        let server = Server::start(what, options)?;
         let target = Target::probe(&server.url, options.workload == "churn")?;
+        affinity::pin_tree(server.pid, options.pin_server.unwrap_or(0))?;
         let mut side = Side {
             server,
             target,
             fleet: None,
-            samples: Vec::new(),
+            crowd: None,
+            rounds: Vec::new(),
         };
-        if matches!(options.workload.as_str(), "throughput" | "pipelined") {
+        if parked > 0 {
+            let mut crowd = Crowd::new(&side.server.url, parked, options)?;
+            crowd.grow(parked, "parking")?;
+            side.crowd = Some(crowd);
+        }
+        if is_warm(&options.workload) {
             let mut fleet = Fleet::new(side.target.clone())?;
             fleet.open(options.connections, 1, true)?;
             fleet.closed_loop(options.depth, options.requests / 4, &mut |_| {})?;
@@ -65,55 +102,74 @@ impl Side {
         Ok(side)
     }
 
-    /// One slice: its cost per request, and the requests it is the mean of.
-    fn slice(&mut self, options: &Options) -> io::Result<Cost> {
-        let sample = match (options.workload.as_str(), &mut self.fleet) {
+    fn slice(&mut self, options: &Options) -> io::Result<Sample> {
+        match (options.workload.as_str(), &mut self.fleet) {
             (_, Some(fleet)) => {
                 let requests = (options.requests / SLICES).max(1);
-                throughput::measure(fleet, self.server.pid, options.depth, requests, &mut |_| {})?
+                throughput::measure(fleet, self.server.pid, options.depth, requests, &mut |_| {})
             }
-            ("wake", None) => crate::wake::measure(&self.target, self.server.pid, options)?,
-            ("churn", None) => crate::churn::measure(&self.target, self.server.pid, options)?,
-            (other, None) => return Err(io::Error::other(format!("unknown workload `{other}`"))),
-        };
-        let cost = Cost {
-            run_ns: sample.cpu.run_ns,
-            requests: sample.requests,
-        };
-        self.samples.push(sample);
-        Ok(cost)
+            ("wake", None) => crate::wake::measure(&self.target, self.server.pid, options),
+            ("churn", None) => crate::churn::measure(&self.target, self.server.pid, options),
+            (other, None) => Err(io::Error::other(format!("unknown workload `{other}`"))),
+        }
+    }
+
+    fn median(&self, of: impl Fn(&Part) -> f64) -> f64 {
+        let values: Vec<f64> = self.rounds.iter().map(of).collect();
+        median(&values).map_or(0.0, |m| m.value)
     }
 
     fn report(&self, letter: &str, report: &mut Report) -> io::Result<()> {
-        let mut cpu = Cpu::default();
-        let (mut requests, mut seconds) = (0, 0.0);
-        let mut times = crate::fleet::histogram()?;
-        for sample in &self.samples {
-            cpu.run_ns += sample.cpu.run_ns;
-            cpu.user_ticks += sample.cpu.user_ticks;
-            cpu.system_ticks += sample.cpu.system_ticks;
-            requests += sample.requests;
-            seconds += sample.seconds;
-            times.add(&sample.latency).map_err(io::Error::other)?;
+        let mut all = Part::new()?;
+        for part in &self.rounds {
+            all.cpu.user_ticks += part.cpu.user_ticks;
+            all.cpu.system_ticks += part.cpu.system_ticks;
+            all.cpu.run_ns += part.cpu.run_ns;
+            all.requests += part.requests;
+            all.seconds += part.seconds;
+            all.latency.add(&part.latency).map_err(io::Error::other)?;
         }
-        let costs: Vec<f64> = self.samples.iter().map(Sample::cost).collect();
-        let (_, user, system) = cpu.per_request(requests);
+        let (_, user, system) = all.cpu.per_request(all.requests);
         report.put(&format!("{letter} server"), self.server.name.as_str());
         report.put(
             &format!("{letter} CPU us/request, median"),
-            median(&costs).map_or(0.0, |m| m.value),
+            self.median(Part::total),
         );
         report.put(&format!("{letter}   user us (by ticks)"), user);
         report.put(&format!("{letter}   system us (by ticks)"), system);
-        report.put(&format!("{letter} requests/s"), requests as f64 / seconds);
+        report.put(
+            &format!("{letter} requests/s"),
+            all.requests as f64 / all.seconds,
+        );
         for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
             report.put(
                 &format!("{letter} latency {name} us"),
-                times.value_at_quantile(quantile) as f64 / 1e3,
+                all.latency.value_at_quantile(quantile) as f64 / 1e3,
             );
         }
         Ok(())
     }
+
+    /// Counts system calls; `None` where there is no warm fleet or tracing is not allowed.
+    fn calls(&mut self, letter: &str, options: &Options, report: &mut Report) -> Option<Calls> {
+        let fleet = self.fleet.as_mut()?;
+        let name = format!("{letter} system calls/request");
+        match Calls::count(fleet, self.server.pid, options.depth) {
+            Ok(calls) => {
+                report.put(&name, calls.each());
+                report.put(&format!("{letter}   of them"), calls.text());
+                Some(calls)
+            }
+            Err(e) => {
+                report.put(&name, format!("not counted: {e}"));
+                None
+            }
+        }
+    }
+}
+
+fn is_warm(workload: &str) -> bool {
+    matches!(workload, "throughput" | "pipelined" | "beside")
 }
 
 /// The `compare` command.
@@ -126,28 +182,44 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
             "the client and the servers are pinned to the same core",
         ));
     }
-    let mut a = Side::start(&options.a, options)?;
-    let mut b = Side::start(&options.b, options)?;
+    let beside = options.workload == "beside";
+    if options.limits.calls.is_some() && !is_warm(&options.workload) {
+        return Err(io::Error::other(
+            "--limit-calls needs a workload with warm connections",
+        ));
+    }
+    let other = match &options.b {
+        Some(b) => b.as_str(),
+        None if beside => options.a.as_str(),
+        None => "reference",
+    };
+    let parked = if beside { options.parked } else { 0 };
+    let mut a = Side::start(&options.a, parked, options)?;
+    let mut b = Side::start(other, 0, options)?;
     // After the servers were started, or they would inherit it.
     affinity::pin_self(options.pin_client)?;
     let bar = progress(options.rounds as u64, &options.workload);
-    let mut ratios = Vec::new();
-    for _ in 0..options.rounds {
-        let (mut cost_a, mut cost_b) = (Cost::default(), Cost::default());
+    for round in 0..options.rounds as u64 {
+        let (mut part_a, mut part_b) = (Part::new()?, Part::new()?);
         for slice in 0..if a.fleet.is_some() { SLICES } else { 1 } {
-            if slice % 2 == 0 {
-                cost_a.add(&a.slice(options)?);
-                cost_b.add(&b.slice(options)?);
+            if (round + slice) % 2 == 0 {
+                part_a.add(&a.slice(options)?)?;
+                part_b.add(&b.slice(options)?)?;
             } else {
-                cost_b.add(&b.slice(options)?);
-                cost_a.add(&a.slice(options)?);
+                part_b.add(&b.slice(options)?)?;
+                part_a.add(&a.slice(options)?)?;
             }
         }
-        ratios.push(cost_a.each() / cost_b.each());
+        a.rounds.push(part_a);
+        b.rounds.push(part_b);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let ratio = median(&ratios).ok_or_else(|| io::Error::other("no rounds"))?;
+    report(options, &mut a, &mut b)
+}
+
+fn report(options: &Options, a: &mut Side, b: &mut Side) -> io::Result<Report> {
+    let (ratio, ratios) = rounds(a, b, |a, b| a.total() / b.total())?;
     let mut report = Report::default();
     report.put("workload", options.workload.as_str());
     report.put("rounds", options.rounds);
@@ -157,40 +229,45 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.put("ratio a/b, median of the rounds", ratio.value);
     report.put("  95 % interval low", ratio.low);
     report.put("  95 % interval high", ratio.high);
-    report.put(
-        "ratios",
-        ratios
-            .iter()
-            .map(|r| (r * 1e3).round() / 1e3)
-            .collect::<Vec<_>>(),
-    );
-    if let Some(limit) = options.limit {
-        report.put("limit", limit);
-        report.put("verdict", verdict(ratio, limit));
+    let rounded: Vec<f64> = ratios.iter().map(|r| (r * 1e3).round() / 1e3).collect();
+    report.put("ratios", rounded);
+    let calls = a.calls("a", options, &mut report);
+    b.calls("b", options, &mut report);
+
+    let limits = &options.limits;
+    let at_most = |what, limit: Option<f64>, found: Median| {
+        limit.map(|limit| Verdict::at_most(what, limit, found))
+    };
+    report.judge(at_most("CPU per request, a / b", limits.ratio, ratio));
+    let (user, _) = rounds(a, b, |a, _| a.user())?;
+    report.judge(at_most("user us per request of a", limits.user, user));
+    let (later, _) = rounds(a, b, |a, b| a.p50() - b.p50())?;
+    report.judge(at_most("p50 us of a above that of b", limits.p50, later));
+    if let Some(limit) = limits.calls {
+        let calls = calls.ok_or_else(|| io::Error::other("system calls could not be counted"))?;
+        report.judge(at_most(
+            "system calls per request of a",
+            Some(limit),
+            exactly(calls.each()),
+        ));
+    }
+    if let Some(crowd) = &mut a.crowd {
+        let lost = options.parked - crowd.alive()?;
+        report.put("a parked connections", options.parked);
+        report.put("a parked connections lost", lost);
+        report.judge(Some(lost_none(lost)));
     }
     Ok(report)
 }
 
-fn verdict(ratio: Median, limit: f64) -> &'static str {
-    if limit >= ratio.low {
-        "reached"
-    } else {
-        "missed"
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limit_is_missed_only_when_the_whole_interval_lies_above() {
-        let ratio = Median {
-            value: 1.08,
-            low: 1.05,
-            high: 1.12,
-        };
-        assert_eq!(verdict(ratio, 1.06), "reached");
-        assert_eq!(verdict(ratio, 1.04), "missed");
-    }
+/// The median of what each round says, and all of it.
+fn rounds(a: &Side, b: &Side, of: impl Fn(&Part, &Part) -> f64) -> io::Result<(Median, Vec<f64>)> {
+    let values: Vec<f64> = a
+        .rounds
+        .iter()
+        .zip(&b.rounds)
+        .map(|(a, b)| of(a, b))
+        .collect();
+    let median = median(&values).ok_or_else(|| io::Error::other("no rounds"))?;
+    Ok((median, values))
 }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::procfs;
 use crate::target::Target;
@@ -114,6 +114,42 @@ impl Fleet {
         let result = self.send(n, &request, 1, due);
         self.target.request = request;
         result
+    }
+
+    /// `bytes`, the request of this fleet's target in other words, on a quiet connection.
+    pub(crate) fn ask_with(&mut self, n: usize, bytes: &[u8]) -> io::Result<()> {
+        self.send(n, bytes, 1, Instant::now())
+    }
+
+    /// Asks on every connection, and says how many of them still answer.
+    pub(crate) fn alive(&mut self) -> usize {
+        let request = self.target.request.clone();
+        let mut alive = 0;
+        for n in 0..self.peers.len() {
+            // One after the other: a connection that is gone must not end the count of the others.
+            let answered = self.send(n, &request, 1, Instant::now()).is_ok() && {
+                let end = Instant::now() + STALL;
+                let patience = Timespec {
+                    tv_sec: STALL.as_secs() as i64,
+                    tv_nsec: 0,
+                };
+                loop {
+                    let stream = &self.peers[n].stream;
+                    let mut poll = [PollFd::new(stream, PollFlags::IN)];
+                    let waited = rustix::event::poll(&mut poll, Some(&patience));
+                    if waited.is_err() || Instant::now() > end {
+                        break false;
+                    }
+                    match self.receive(n) {
+                        Ok(true) => break true,
+                        Ok(false) => {}
+                        Err(_) => break false,
+                    }
+                }
+            };
+            alive += usize::from(answered);
+        }
+        alive
     }
 
     /// Waits at most `patience` (forever is never), reads what came, and puts the connections

@@ -1,13 +1,16 @@
 //! Servers to measure: started here, or already running.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
+use crate::options::Options;
+use crate::peers;
 use crate::target::Target;
 
 /// A server under test. One that was started here ends with this value.
@@ -16,90 +19,115 @@ pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) pid: u32,
     child: Option<Child>,
+    /// Its configuration and its files.
+    _folder: Option<TempDir>,
+}
+
+/// What is started.
+pub(crate) struct Plan {
+    pub(crate) program: std::path::PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What is asked for.
+    pub(crate) path: &'static str,
+    pub(crate) echo: bool,
+    pub(crate) folder: Option<TempDir>,
+}
+
+impl Plan {
+    pub(crate) fn new(program: impl Into<std::path::PathBuf>, arguments: Vec<String>) -> Plan {
+        Plan {
+            program: program.into(),
+            arguments,
+            path: "/",
+            echo: false,
+            folder: None,
+        }
+    }
 }
 
 impl Server {
-    /// `what` is `reference`, `reference-echo`, `parkade-echo` and `parkade-hello` (the examples of
-    /// the runtime and of its HTTP, built beside this binary), `URL@PID` of a running server, or a
-    /// command in which `{addr}` or `{port}` stands for where to listen; put `echo:` before a
-    /// command whose server sends the request back.
-    pub(crate) fn start(what: &str) -> io::Result<Server> {
+    /// One that runs already.
+    pub(crate) fn running(url: &str, pid: u32) -> Server {
+        Server {
+            name: url.to_owned(),
+            url: url.to_owned(),
+            pid,
+            child: None,
+            _folder: None,
+        }
+    }
+
+    /// `what` is a SERVER of the help text. Put `echo:` before a command whose server sends the request back.
+    pub(crate) fn start(what: &str, options: &Options) -> io::Result<Server> {
         if let Some((url, pid)) = what.rsplit_once('@').filter(|(url, _)| url.contains("://")) {
             let pid = pid
                 .parse()
                 .map_err(|e| io::Error::other(format!("{what}: process id: {e}")))?;
-            return Ok(Server {
-                name: url.to_owned(),
-                url: url.to_owned(),
-                pid,
-                child: None,
-            });
+            return Ok(Server::running(url, pid));
+        }
+        if what.contains("://") {
+            return Err(io::Error::other(format!(
+                "{what}: which process is it? Give --pid PID, or URL@PID"
+            )));
         }
         let address = free_address()?;
-        let own = std::env::current_exe()?;
-        let (echo, program, arguments): (bool, PathBuf, Vec<String>) = match what {
-            "reference" => (
-                false,
-                own,
-                vec!["reference".into(), "--listen".into(), address.to_string()],
-            ),
-            "reference-echo" => (
-                true,
-                own,
-                vec![
-                    "reference".into(),
-                    "--echo".into(),
-                    "--listen".into(),
-                    address.to_string(),
-                ],
-            ),
-            "parkade-echo" => (
-                true,
-                own.with_file_name("examples").join("echo"),
-                vec![address.to_string()],
-            ),
-            "parkade-hello" => (
-                false,
-                own.with_file_name("examples").join("hello"),
-                vec![address.to_string()],
-            ),
-            command => {
-                let (echo, command) = command
-                    .strip_prefix("echo:")
-                    .map_or((false, command), |rest| (true, rest));
-                let filled = command
-                    .replace("{addr}", &address.to_string())
-                    .replace("{port}", &address.port().to_string());
-                let mut words = filled.split_whitespace().map(str::to_owned);
-                let program = words
-                    .next()
-                    .ok_or_else(|| io::Error::other("an empty server command"))?;
-                if filled == command {
-                    return Err(io::Error::other(format!(
-                        "`{command}`: needs {{addr}} or {{port}} somewhere"
-                    )));
-                }
-                (echo, program.into(), words.collect())
-            }
+        let plan = match peers::plan(what, address, options.children)? {
+            Some(plan) => plan,
+            None => command(what, address)?,
         };
-        let child = Command::new(&program)
-            .args(arguments)
+        let mut words: Vec<_> = options
+            .under
+            .split_whitespace()
+            .map(OsString::from)
+            .collect();
+        words.push(plan.program.clone().into());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .args(plan.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| {
-                io::Error::new(e.kind(), format!("starting {}: {e}", program.display()))
+                let program = words[0].display();
+                io::Error::new(e.kind(), format!("starting {program}: {e}"))
             })?;
-        let url = format!("{}://{address}/", if echo { "echo" } else { "http" });
-        let server = Server {
+        let scheme = if plan.echo { "echo" } else { "http" };
+        let mut server = Server {
             name: what.to_owned(),
-            url,
+            url: format!("{scheme}://{address}{}", plan.path),
             pid: child.id(),
             child: Some(child),
+            _folder: plan.folder,
         };
-        Target::wait_for(address)?;
+        Target::wait_for(address, &mut || match &mut server.child {
+            Some(child) => Ok(child.try_wait()?.map(|status| status.to_string())),
+            None => Ok(None),
+        })?;
         Ok(server)
     }
+}
+
+/// A command line with the address in it.
+fn command(what: &str, address: SocketAddr) -> io::Result<Plan> {
+    let (echo, command) = what
+        .strip_prefix("echo:")
+        .map_or((false, what), |rest| (true, rest));
+    let filled = command
+        .replace("{addr}", &address.to_string())
+        .replace("{port}", &address.port().to_string());
+    if filled == command {
+        return Err(io::Error::other(format!(
+            "`{command}`: no known server, and a command needs {{addr}} or {{port}} somewhere"
+        )));
+    }
+    let mut words = filled.split_whitespace().map(str::to_owned);
+    let program = words
+        .next()
+        .ok_or_else(|| io::Error::other("an empty server command"))?;
+    Ok(Plan {
+        echo,
+        ..Plan::new(program, words.collect())
+    })
 }
 
 impl Drop for Server {

@@ -1,28 +1,38 @@
 //! `parkade-bench`: a load driver and the measurements made with it.
 //!
-//! `main` picks a command; each command is a module. `fleet` holds warm connections, `target` says
-//! what to ask, `procfs` reads what it cost the server, `report` prints it. `reference` is the bare
-//! epoll loop everything is compared with, `launch` starts servers for `compare`.
+//! `main` picks a command; each command is a module. `fleet` holds warm connections, `holder` parked ones in processes
+//! of their own, `target` says what to ask, `procfs` reads what it cost the server, `verdict` holds it against limits,
+//! `report` prints it. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
+//! knows those with a name.
 
 mod affinity;
+mod beside;
+mod calls;
 mod churn;
 mod compare;
 mod fleet;
+mod holder;
 mod idle;
 mod launch;
 mod options;
+mod peers;
 mod procfs;
 mod reference;
 mod report;
 mod stats;
+mod steady;
 mod target;
 mod throughput;
+mod verdict;
 mod wake;
 
 use std::io;
 use std::process::ExitCode;
 
 use options::Options;
+
+/// The exit code after a limit that was not kept.
+const MISSED: u8 = 3;
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -37,7 +47,8 @@ fn main() -> ExitCode {
         }
     };
     match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(MISSED),
         Err(e) => {
             eprintln!("parkade-bench {}: {e}", options.command);
             ExitCode::FAILURE
@@ -45,27 +56,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> io::Result<()> {
-    let report = match options.command.as_str() {
+/// Whether every limit was kept.
+fn run(options: &Options) -> io::Result<bool> {
+    let mut report = match options.command.as_str() {
         "reference" => {
             let mode = if options.echo {
                 reference::Mode::Echo
             } else {
                 reference::Mode::Http
             };
-            return reference::run(options.listen, options.workers, mode);
+            reference::run(options.listen, options.workers, mode)?;
+            return Ok(true);
         }
         "throughput" => throughput::run(options)?,
         "wake" => wake::run(options)?,
         "churn" => churn::run(options)?,
         "compare" => compare::run(options)?,
         "idle" => idle::run(options)?,
-        "hold" => return idle::hold(options),
+        "beside" => beside::run(options)?,
+        "steady" => steady::run(options)?,
+        "hold" => {
+            holder::hold(options)?;
+            return Ok(true);
+        }
         other => {
             return Err(io::Error::other(format!(
                 "no such command `{other}`; see --help"
             )));
         }
     };
-    report.finish(options.json.as_deref())
+    report.finish(options.json.as_deref())?;
+    Ok(report.reached())
 }

@@ -7,12 +7,17 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::affinity;
+use crate::launch::Server;
 
 /// Everything a command may be told, with its default.
 pub(crate) struct Options {
     pub(crate) command: String,
-    pub(crate) url: Option<String>,
+    /// What is measured when it is not two servers.
+    pub(crate) server: Option<String>,
     pub(crate) pid: Option<u32>,
+    pub(crate) children: usize,
+    /// A command that runs the server that is started, like valgrind.
+    pub(crate) under: String,
     pub(crate) connections: usize,
     pub(crate) depth: usize,
     pub(crate) requests: u64,
@@ -21,8 +26,9 @@ pub(crate) struct Options {
     pub(crate) parked: usize,
     pub(crate) low: usize,
     pub(crate) processes: usize,
-
+    /// Last byte of the first source address of a client process.
     pub(crate) source: u8,
+    pub(crate) vary: bool,
     pub(crate) pin_server: Option<usize>,
     pub(crate) pin_client: usize,
     pub(crate) json: Option<PathBuf>,
@@ -31,28 +37,60 @@ pub(crate) struct Options {
     pub(crate) echo: bool,
     pub(crate) workload: String,
     pub(crate) a: String,
-    pub(crate) b: String,
-    pub(crate) limit: Option<f64>,
+    pub(crate) b: Option<String>,
+    pub(crate) limits: Limits,
 }
+
+/// What a run is judged by. Nothing is judged that was not asked for.
+#[derive(Default)]
+pub(crate) struct Limits {
+    pub(crate) ratio: Option<f64>,
+    pub(crate) user: Option<f64>,
+    pub(crate) calls: Option<f64>,
+    pub(crate) p50: Option<f64>,
+    pub(crate) bytes: Option<f64>,
+    pub(crate) wakeups: Option<f64>,
+    pub(crate) given_back: Option<f64>,
+}
+
+/// Rounds below which the interval of a median says too little to judge by.
+const ENOUGH: usize = 15;
 
 /// Printed by `--help`.
 pub(crate) const HELP: &str = "\
 parkade-bench COMMAND [OPTIONS]
 
-  reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
   throughput  warm keep-alive, closed loop: --connections 64 --depth 1 --requests N --rounds 3
   churn       a connection per request: --connections 64 --requests N
   wake        random parked connections speak, open loop: --parked 15000 --rate 20000 --requests N
-  idle        cost of parked connections: --low 2000 --parked 18000 --processes N
-  compare     two servers interleaved: --a SERVER --b SERVER --workload throughput|pipelined|wake|churn
-              --rounds 15 --limit RATIO (verdict: the ratio a/b is at most this)
+  beside      warm connections beside parked ones: --connections 64 --parked 15000 --requests N --rounds 15
+              --limit RATIO (with / without); none of the parked may be lost
+  idle        what parked connections cost, as a slope from --low 2000 to --parked 18000; --processes N clients
+              --limit-bytes B (user memory of each)  --limit-wakeups N (in 10 s)  --limit-given-back SHARE (at least)
+  compare     two servers, interleaved: --a SERVER --b SERVER (default: reference) --rounds 15
+              --workload throughput|pipelined|wake|churn|beside (beside: --b is a second --a, without the parked)
+              --limit RATIO      CPU per request, a / b: median of the rounds' ratios
+              --limit-user US    user time per request of a, of it what the ticks say
+              --limit-p50 US     how much longer the median answer of a may take than that of b
+              --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
+  reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
+  steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
+              --connections 16 --requests N --vary (no head is like the one before)
 
-All loads take  --url URL --pid PID   the server and its process (children are counted with it)
+A limit is reached when it is not below the lower end of the 95 % interval of what was found; after a missed one the
+exit code is 3. A verdict of compare or beside needs 15 rounds.
+
+All loads take  --server SERVER       what to measure
+                --pid PID             with a URL: the server's process (children are counted with it)
+                --children N          processes of a parkade-file that is started here
+                --under COMMAND       runs the server that is started, like valgrind
                 --pin-server CORE     pins all its threads first; compare pins to core 0
                 --pin-client CORE     default: the last core
                 --json FILE           writes the results there too
-URL is http://host:port/path, or echo://host:port for a server that sends the request back.
-SERVER is reference, reference-echo, parkade-echo, parkade-hello, URL@PID, or a command with {addr} or {port} in it.
+SERVER is one of reference, reference-echo, parkade-echo, parkade-hello (built beside this program), parkade-file (a
+13-byte file of the server), nginx (a `return`), nginx-file, h2o, apache2 (all three the 13-byte file), started with one
+worker; URL@PID, or in a load of its own URL, of one that runs; or a command with {addr} or {port} in it. URL is
+http://host:port/path, or echo://host:port for a server that sends the request back.
 ";
 
 impl Options {
@@ -60,9 +98,11 @@ impl Options {
     pub(crate) fn parse() -> Result<Option<Options>, lexopt::Error> {
         let mut o = Options {
             command: String::new(),
-            url: None,
+            server: None,
             pid: None,
-            connections: 64,
+            children: 1,
+            under: String::new(),
+            connections: 0,
             depth: 1,
             requests: 0,
             rounds: 0,
@@ -70,8 +110,8 @@ impl Options {
             parked: 0,
             low: 2_000,
             processes: 0,
-
             source: 1,
+            vary: false,
             pin_server: None,
             pin_client: affinity::cores() - 1,
             json: None,
@@ -80,16 +120,18 @@ impl Options {
             echo: false,
             workload: "throughput".into(),
             a: String::new(),
-            b: "reference".into(),
-            limit: None,
+            b: None,
+            limits: Limits::default(),
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
                 Value(command) if o.command.is_empty() => o.command = command.string()?,
-                Long("url") => o.url = Some(parser.value()?.string()?),
+                Long("server" | "url") => o.server = Some(parser.value()?.string()?),
                 Long("pid") => o.pid = Some(parser.value()?.parse()?),
+                Long("children") => o.children = parser.value()?.parse()?,
+                Long("under") => o.under = parser.value()?.string()?,
                 Long("connections") => o.connections = parser.value()?.parse()?,
                 Long("depth") => o.depth = parser.value()?.parse()?,
                 Long("requests") => o.requests = parser.value()?.parse()?,
@@ -107,8 +149,15 @@ impl Options {
                 Long("echo") => o.echo = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
                 Long("a") => o.a = parser.value()?.string()?,
-                Long("b") => o.b = parser.value()?.string()?,
-                Long("limit") => o.limit = Some(parser.value()?.parse()?),
+                Long("b") => o.b = Some(parser.value()?.string()?),
+                Long("vary") => o.vary = true,
+                Long("limit") => o.limits.ratio = Some(parser.value()?.parse()?),
+                Long("limit-user") => o.limits.user = Some(parser.value()?.parse()?),
+                Long("limit-calls") => o.limits.calls = Some(parser.value()?.parse()?),
+                Long("limit-p50") => o.limits.p50 = Some(parser.value()?.parse()?),
+                Long("limit-bytes") => o.limits.bytes = Some(parser.value()?.parse()?),
+                Long("limit-wakeups") => o.limits.wakeups = Some(parser.value()?.parse()?),
+                Long("limit-given-back") => o.limits.given_back = Some(parser.value()?.parse()?),
                 other => return Err(other.unexpected()),
             }
         }
@@ -116,24 +165,39 @@ impl Options {
         Ok(Some(o))
     }
 
+    /// The load: that of `compare`, or the command itself.
+    pub(crate) fn load(&self) -> &str {
+        if self.command == "compare" {
+            &self.workload
+        } else {
+            &self.command
+        }
+    }
+
     /// Fills in what depends on the command, and refuses what would never end or cannot work.
     fn settle(&mut self) -> Result<(), lexopt::Error> {
-        let pipelined = self.command == "compare" && self.workload == "pipelined";
-        if pipelined && self.depth == 1 {
+        let compares = self.command == "compare";
+        if self.load() == "pipelined" && self.depth == 1 {
             self.depth = 16;
         }
+        if self.connections == 0 {
+            self.connections = if self.command == "steady" { 16 } else { 64 };
+        }
         if self.requests == 0 {
-            self.requests = match (self.command.as_str(), self.workload.as_str()) {
-                ("churn", _) | ("compare", "churn") => 20_000,
-                ("wake", _) | ("compare", "wake") => 40_000,
-                ("compare", _) if pipelined => 1_000_000,
-                ("compare", _) => 100_000,
+            self.requests = match self.load() {
+                "churn" => 20_000,
+                "wake" => 40_000,
+                "pipelined" => 1_000_000,
+                "beside" => 100_000,
+                "steady" => 3_200,
+                _ if compares => 100_000,
                 _ if self.depth > 1 => 4_000_000,
                 _ => 400_000,
             };
         }
+        let rounds = compares || self.command == "beside";
         if self.rounds == 0 {
-            self.rounds = if self.command == "compare" { 15 } else { 3 };
+            self.rounds = if rounds { ENOUGH } else { 3 };
         }
         if self.parked == 0 {
             self.parked = if self.command == "idle" {
@@ -142,11 +206,18 @@ impl Options {
                 15_000
             };
         }
+        let l = &self.limits;
+        let between = [l.ratio, l.user, l.p50].iter().any(Option::is_some);
+        if between && rounds && self.rounds < ENOUGH {
+            return Err(format!("a verdict needs at least {ENOUGH} rounds").into());
+        }
         let bounded = (1..=100_000).contains(&self.connections)
             && (1..=256).contains(&self.depth)
             && self.requests <= 1_000_000_000
             && self.rounds <= 1_000
             && (1..=1_000_000).contains(&self.rate)
+            && (1..=256).contains(&self.children)
+            && self.processes <= 125
             && self.parked <= 2_000_000;
         if bounded {
             Ok(())
@@ -155,21 +226,24 @@ impl Options {
         }
     }
 
-    /// Where the load goes and whose CPU is counted.
-    pub(crate) fn url_and_pid(&self) -> io::Result<(&str, u32)> {
-        match (&self.url, self.pid) {
-            (Some(url), Some(pid)) => Ok((url, pid)),
-            _ => Err(io::Error::other(format!(
-                "{} needs --url and --pid; see --help",
-                self.command
-            ))),
-        }
-    }
-
-    /// Pins this process, and the server if that was asked for.
-    pub(crate) fn pin(&self, server: u32) -> io::Result<()> {
+    /// The one server a load is for, started if need be, and pinned together with this process.
+    pub(crate) fn measured(&self) -> io::Result<Server> {
+        let server = match (self.server.as_deref(), self.pid) {
+            (Some(url), Some(pid)) if url.contains("://") => Server::running(url, pid),
+            (Some(_), Some(_)) => return Err(io::Error::other("--pid goes with --server URL")),
+            (Some(what), None) => Server::start(what, self)?,
+            (None, _) => {
+                return Err(io::Error::other(format!(
+                    "{} needs --server; see --help",
+                    self.command
+                )));
+            }
+        };
+        // After the server was started, or it would inherit it.
         affinity::pin_self(self.pin_client)?;
-        self.pin_server
-            .map_or(Ok(()), |core| affinity::pin_tree(server, core))
+        if let Some(core) = self.pin_server {
+            affinity::pin_tree(server.pid, core)?;
+        }
+        Ok(server)
     }
 }

@@ -9,11 +9,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
 use crate::procfs::Cpu;
+use crate::verdict::Verdict;
 
 /// Named results in the order they were found.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<(String, Value)>,
+    verdicts: Vec<Verdict>,
 }
 
 impl Report {
@@ -26,6 +28,16 @@ impl Report {
             other => other,
         };
         self.rows.push((name.to_owned(), value));
+    }
+
+    /// Adds a verdict, if there is a limit; they stand at the end.
+    pub(crate) fn judge(&mut self, verdict: Option<Verdict>) {
+        self.verdicts.extend(verdict);
+    }
+
+    /// Whether every limit was kept.
+    pub(crate) fn reached(&self) -> bool {
+        self.verdicts.iter().all(|v| v.reached)
     }
 
     /// Server CPU for each of `n` requests.
@@ -53,7 +65,11 @@ impl Report {
     }
 
     /// Prints the table and writes the JSON file if one is wanted.
-    pub(crate) fn finish(&self, json: Option<&Path>) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, json: Option<&Path>) -> io::Result<()> {
+        for verdict in &self.verdicts {
+            let name = format!("verdict: {}", verdict.what);
+            self.rows.push((name, verdict.text().into()));
+        }
         let width = self
             .rows
             .iter()
@@ -68,11 +84,15 @@ impl Report {
             }
         }
         if let Some(path) = json {
-            let map: Map<String, Value> = self
+            let mut map: Map<String, Value> = self
                 .rows
                 .iter()
                 .map(|(n, v)| (n.trim().to_owned(), v.clone()))
                 .collect();
+            if !self.verdicts.is_empty() {
+                let all = self.verdicts.iter().map(Verdict::json).collect();
+                map.insert("verdicts".into(), Value::Array(all));
+            }
             let text = serde_json::to_string_pretty(&map)?;
             fs::write(path, text + "\n")
                 .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;

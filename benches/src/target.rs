@@ -83,10 +83,16 @@ impl Target {
         }
     }
 
-    /// Waits until something listens there.
-    pub(crate) fn wait_for(address: SocketAddr) -> io::Result<()> {
+    /// Waits until something listens there, or `ended` says how the server ended instead.
+    pub(crate) fn wait_for(
+        address: SocketAddr,
+        ended: &mut dyn FnMut() -> io::Result<Option<String>>,
+    ) -> io::Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
+            if let Some(how) = ended()? {
+                return Err(io::Error::other(format!("the server ended at once: {how}")));
+            }
             match TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
                 Ok(_) => return Ok(()),
                 Err(e) if Instant::now() > end => {

@@ -52,8 +52,8 @@ pub(crate) fn measure(
 
 /// The `throughput` command.
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let (url, pid) = options.url_and_pid()?;
-    options.pin(pid)?;
+    let server = options.measured()?;
+    let (url, pid) = (server.url.as_str(), server.pid);
     let mut fleet = Fleet::new(Target::probe(url, false)?)?;
     fleet.open(options.connections, 1, true)?;
     fleet.closed_loop(options.depth, options.requests / 10, &mut |_| {})?;

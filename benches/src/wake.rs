@@ -98,8 +98,8 @@ fn speak(fleet: &mut Fleet, rate: u64, requests: u64) -> io::Result<()> {
 
 /// The `wake` command.
 pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let (url, pid) = options.url_and_pid()?;
-    options.pin(pid)?;
+    let server = options.measured()?;
+    let (url, pid) = (server.url.as_str(), server.pid);
     let target = Target::probe(url, false)?;
     let mut report = Report::default();
     report.put("workload", "wake");

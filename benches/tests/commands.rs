@@ -33,7 +33,7 @@ impl Reference {
     fn load(&self, arguments: &[&str]) -> serde_json::Value {
         let folder = std::env::temp_dir().join(format!(
             "parkade-bench-{}-{}",
-            std::process::id(),
+            self.child.id(),
             arguments[0]
         ));
         let output = Command::new(BENCH)
@@ -127,35 +127,194 @@ fn idle_holds_connections_in_several_processes() {
 }
 
 #[test]
-fn compare_prints_a_ratio_with_its_interval() {
-    let all = [
-        "compare",
-        "--a",
-        "reference-echo",
-        "--b",
-        "reference",
-        "--rounds",
-        "2",
-        "--requests",
+fn beside_counts_the_parked_that_are_left() {
+    let server = Reference::start();
+    let small = ["--connections", "4", "--rounds", "2", "--requests", "400"];
+    let report = server.load(
+        &[
+            &["beside", "--parked", "60", "--processes", "2"],
+            &small[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(report["parked connections lost"], 0);
+    assert_eq!(report["verdicts"][0]["reached"], true);
+}
+
+#[test]
+fn steady_asks_as_often_as_it_was_told() {
+    let server = Reference::start();
+    let url = format!("http://{}/", server.address);
+    for vary in [&[][..], &["--vary"]] {
+        let small = ["steady", "--server", &url, "--connections", "4"];
+        let output = run(&[&small[..], &["--requests", "40"], vary].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("40"), "{text}");
+    }
+}
+
+const TINY: [&str; 12] = [
+    "compare",
+    "--a",
+    "reference-echo",
+    "--connections",
+    "4",
+    "--requests",
+    "64",
+    "--parked",
+    "20",
+    "--rate",
+    "2000",
+    "--rounds",
+];
+
+/// Tracing may be forbidden, as in some containers; then calls cannot be judged.
+fn may_trace() -> bool {
+    let mut child = Command::new("sleep").arg("30").spawn().unwrap();
+    let may = parkade_tests::syscalls::SyscallCounter::attach(child.id()).is_ok();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    may
+}
+
+#[test]
+fn compare_knows_every_workload() {
+    for workload in ["throughput", "pipelined", "wake", "churn", "beside"] {
+        let output = run(&[&TINY[..], &["2", "--workload", workload]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("ratio a/b"),
+            "{workload}: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_missed_limit_is_said_and_shows_in_the_exit_code() {
+    let file = std::env::temp_dir().join(format!("parkade-bench-{}-verdicts", std::process::id()));
+    let calls = if may_trace() {
+        &["--limit-calls", "0.5"][..]
+    } else {
+        &[]
+    };
+    let limits = [
+        "--limit",
         "1000",
+        "--limit-user",
+        "100000",
+        "--limit-p50",
+        "-1000000",
+        "--json",
     ];
-    let output = run(&[&all[..], &["--limit", "1000"]].concat());
+    let output = Command::new(BENCH)
+        .args(TINY)
+        .arg("15")
+        .args(calls)
+        .args(limits)
+        .arg(&file)
+        .output()
+        .unwrap();
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let _ = std::fs::remove_file(&file);
     let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(
-        output.status.success(),
+        text.contains("reached: ") && text.contains("missed: "),
+        "{text}"
+    );
+    let reached: Vec<_> = report["verdicts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v["reached"].as_bool().unwrap())
+        .collect();
+    assert_eq!(reached[..3], [true, true, false], "{text}");
+    assert_eq!(reached.get(3), calls.first().map(|_| &false), "{text}");
+}
+
+/// Servers of the system: each that is installed is measured once, the others are named with what to install.
+#[test]
+fn peers_are_started_with_a_configuration_of_their_own() {
+    for peer in ["nginx", "nginx-file", "h2o", "apache2"] {
+        let output = run(&[
+            "throughput",
+            "--server",
+            peer,
+            "--connections",
+            "2",
+            "--requests",
+            "20",
+            "--rounds",
+            "1",
+        ]);
+        let (text, errors) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        let missing = errors.contains("apt-get install");
+        assert!(
+            output.status.success() && text.contains("requests/s") || missing,
+            "{peer}: {errors}"
+        );
+        if missing {
+            eprintln!("skipped: {errors}");
+        }
+    }
+}
+
+#[test]
+fn idle_judges_several_children_of_our_own_server() {
+    // Built beside the bench, where it looks for it.
+    parkade_tests::server::binary().unwrap();
+    let what = [
+        "idle",
+        "--server",
+        "parkade-file",
+        "--children",
+        "2",
+        "--low",
+        "10",
+        "--parked",
+        "40",
+    ];
+    // Nothing can have been given back twice over.
+    let limits = [
+        "--limit-bytes",
+        "1e9",
+        "--limit-wakeups",
+        "1e9",
+        "--limit-given-back",
+        "2",
+    ];
+    let output = run(&[&what[..], &limits].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        output.status.code(),
+        Some(3),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(
-        text.contains("ratio a/b") && text.contains("reached"),
-        "{text}"
-    );
+    // The supervisor is one of them.
+    let line = text.lines().find(|l| l.starts_with("server processes"));
+    assert!(line.unwrap().ends_with(" 3"), "{text}");
+    assert_eq!(text.matches("reached: ").count(), 2, "{text}");
+    assert_eq!(text.matches("missed: ").count(), 1, "{text}");
 }
 
 #[test]
 fn mistakes_are_explained() {
     for (arguments, expected) in [
-        (&["throughput"][..], "needs --url and --pid"),
+        (&["throughput"][..], "needs --server"),
+        (
+            &["throughput", "--server", "http://127.0.0.1:1/"],
+            "which process is it?",
+        ),
+        (
+            &["throughput", "--server", "nginx", "--pid", "1"],
+            "--pid goes with",
+        ),
         (&["dance"], "no such command `dance`"),
         (&["throughput", "--depth", "0"], "out of its bounds"),
         (
@@ -163,6 +322,34 @@ fn mistakes_are_explained() {
             "expected http://",
         ),
         (&["compare", "--a", "sleep 1"], "needs {addr} or {port}"),
+        (
+            &["compare", "--a", "false {port}"],
+            "the server ended at once",
+        ),
+        (
+            &[
+                "compare",
+                "--a",
+                "reference",
+                "--rounds",
+                "3",
+                "--limit",
+                "1",
+            ],
+            "at least 15 rounds",
+        ),
+        (
+            &[
+                "compare",
+                "--a",
+                "reference",
+                "--workload",
+                "churn",
+                "--limit-calls",
+                "1",
+            ],
+            "warm connections",
+        ),
     ] {
         let output = run(arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

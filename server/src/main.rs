@@ -4,6 +4,8 @@
 //! forks and watches children and never touches a request; `child` drops privileges and runs the workers; `site`
 //! answers requests; `log` writes the error log and the access logs.
 
+#[cfg(test)]
+mod allocations;
 mod child;
 mod cli;
 mod log;

@@ -2,10 +2,14 @@
 //!
 //! `syscalls` counts another process's system calls from outside, `allocations` counts a test
 //! binary's own heap use, `procfs` reads what /proc says about a process, and `ready` waits,
-//! always bounded, for ports and conditions. `server` runs the real server and `client` talks to it.
+//! always bounded, for ports and conditions. `server` runs the real server, `example` an
+//! example that serves, and `client` talks to them. `descriptors` says how many files a test may open.
 
 pub mod allocations;
+mod build;
 pub mod client;
+pub mod descriptors;
+pub mod example;
 pub mod procfs;
 pub mod ready;
 pub mod server;

@@ -53,6 +53,22 @@ pub fn voluntary_switches(pid: u32) -> io::Result<u64> {
     Ok(sum)
 }
 
+/// Bytes of private anonymous memory (`Pss_Anon`): what the process itself has written, shared libraries left out.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn anonymous(pid: u32) -> io::Result<u64> {
+    let file = format!("/proc/{pid}/smaps_rollup");
+    let text =
+        fs::read_to_string(&file).map_err(|e| io::Error::new(e.kind(), format!("{file}: {e}")))?;
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss_Anon:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::other(format!("{file}: no Pss_Anon")))
+}
+
 /// True while the process exists and is not a zombie.
 #[must_use]
 pub fn alive(pid: u32) -> bool {

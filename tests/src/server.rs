@@ -185,40 +185,8 @@ fn answers(address: SocketAddr) -> bool {
 /// What cargo said.
 pub fn binary() -> io::Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BINARY.get_or_init(|| build().map_err(|e| e.to_string()));
+    let built = BINARY.get_or_init(|| {
+        crate::build::program("parkade-server", "--bin", "parkade").map_err(|e| e.to_string())
+    });
     built.as_deref().map_err(|e| io::Error::other(e.clone()))
-}
-
-fn build() -> io::Result<PathBuf> {
-    // target/PROFILE/deps/TEST
-    let test = std::env::current_exe()?;
-    let folder = test
-        .ancestors()
-        .nth(2)
-        .ok_or_else(|| io::Error::other("the test is not in a target folder"))?;
-    let profile = match folder.file_name().and_then(|n| n.to_str()) {
-        Some("debug") | None => "dev",
-        Some(other) => other,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "-p",
-            "parkade-server",
-            "--bin",
-            "parkade",
-            "--profile",
-            profile,
-        ])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()?;
-    if output.status.success() {
-        return Ok(folder.join("parkade"));
-    }
-    Err(io::Error::other(format!(
-        "building the server: {}",
-        String::from_utf8_lossy(&output.stderr)
-    )))
 }

@@ -20,8 +20,8 @@ type Counts = BTreeMap<u64, u64>;
 
 /// Counts until it is stopped or dropped.
 ///
-/// Seizing a thread that waits in `epoll_wait` ends that call with `EINTR`, so one extra wait per
-/// thread may be counted at first: [`reset`](Self::reset) after a first request, and judge by many.
+/// Seizing a thread that waits interrupts it, and it calls again, whenever it gets to it: the first
+/// call of each thread that was there is not counted. [`reset`](Self::reset) after a first request.
 #[derive(Debug)]
 pub struct SyscallCounter {
     shared: Arc<Shared>,
@@ -49,11 +49,14 @@ impl SyscallCounter {
             .name("syscall-counter".into())
             .spawn(move || {
                 let seized = seize_all(pid);
-                let failed = seized.is_err();
+                let (result, threads) = match seized {
+                    Ok(threads) => (Ok(()), Some(threads)),
+                    Err(e) => (Err(e), None),
+                };
                 // The receiver waits below, so this cannot fail while it matters.
-                let _ = ready.send(seized.map(|_| ()));
-                if !failed {
-                    trace(&theirs);
+                let _ = ready.send(result);
+                if let Some(threads) = threads {
+                    trace(&theirs, threads);
                 }
             })?;
         let counter = SyscallCounter {
@@ -108,7 +111,8 @@ impl Drop for SyscallCounter {
     }
 }
 
-fn seize_all(pid: u32) -> io::Result<usize> {
+/// The threads that were there.
+fn seize_all(pid: u32) -> io::Result<Vec<u32>> {
     let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE;
     let mut seized = Vec::new();
     // Again until a pass finds nothing new: a thread may be born while the list is read.
@@ -118,7 +122,7 @@ fn seize_all(pid: u32) -> io::Result<usize> {
             .filter(|tid| !seized.contains(tid))
             .collect();
         if fresh.is_empty() {
-            return Ok(seized.len());
+            return Ok(seized);
         }
         for tid in fresh {
             seized.push(tid);
@@ -137,13 +141,13 @@ fn seize_all(pid: u32) -> io::Result<usize> {
     }
 }
 
-fn trace(shared: &Shared) {
+fn trace(shared: &Shared, mut interrupted: Vec<u32>) {
     let mut quiet = 0_u32;
     loop {
         match next_stop() {
             Some((tid, status)) => {
                 quiet = 0;
-                handle(shared, tid, status);
+                handle(shared, &mut interrupted, tid, status);
             }
             None => {
                 // Only with nothing pending, so that what was stopped before the end is counted.
@@ -174,17 +178,21 @@ fn next_stop() -> Option<(u32, i32)> {
     (result == 0 && pid > 0).then_some((pid as u32, status))
 }
 
-fn handle(shared: &Shared, tid: u32, status: i32) {
+fn handle(shared: &Shared, interrupted: &mut Vec<u32>, tid: u32, status: i32) {
     let (signal, event) = (status & 0xff, status >> 8);
     let mut deliver = 0;
     if signal == libc::SIGTRAP | 0x80 {
         if let Some(number) = entered(tid) {
-            *shared
-                .counts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(number)
-                .or_default() += 1;
+            if let Some(at) = interrupted.iter().position(|t| *t == tid) {
+                interrupted.swap_remove(at);
+            } else {
+                *shared
+                    .counts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(number)
+                    .or_default() += 1;
+            }
         }
     } else if event == libc::PTRACE_EVENT_STOP && signal != libc::SIGTRAP {
         // A group stop (SIGSTOP and the like): it stays stopped until SIGCONT.

@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use parkade_tests::server::{Server, binary};
-use parkade_tests::syscalls::SyscallCounter;
 use parkade_tests::{client, procfs, ready};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,134 +31,6 @@ fn request(address: SocketAddr, text: &str) -> (u16, client::Response) {
 fn status(server: &Server, line: &str, fields: &str) -> u16 {
     let text = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
     request(server.address(), &text).0
-}
-
-const GET: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
-
-fn warm(address: SocketAddr, n: usize) -> Vec<TcpStream> {
-    let mut streams: Vec<_> = (0..n).map(|_| client::connect(address).unwrap()).collect();
-    for _ in 0..3 {
-        ask(&mut streams);
-    }
-    streams
-}
-
-/// One request on each connection, all sent before the first answer is read.
-fn ask(streams: &mut [TcpStream]) {
-    for stream in &mut *streams {
-        stream.write_all(GET).unwrap();
-    }
-    for stream in streams {
-        assert_eq!(client::read(stream, false).unwrap().status, 200);
-    }
-}
-
-#[test]
-fn a_warm_request_costs_two_calls_and_its_share_of_a_wait() {
-    let server = start(
-        "StartServers 1\nThreadsPerChild 1\nMaxKeepAliveRequests 0\nEnableSendfile On",
-        &[("site/a.txt", b"Hello, World!")],
-    );
-    let quiet = Server::start(
-        &configuration("StartServers 1\nThreadsPerChild 1\nMaxKeepAliveRequests 0")
-            .replace("CustomLog {root}/access.log combined\n", ""),
-        &[("site/a.txt", b"Hello, World!")],
-    )
-    .unwrap();
-    drop(server);
-    let child = quiet.children().unwrap()[0];
-    for (connections, rounds, most) in [(64, 30, 2.06), (1, 300, 3.02)] {
-        let mut streams = warm(quiet.address(), connections);
-        let counter = match SyscallCounter::attach(child) {
-            Ok(counter) => counter,
-            Err(e) => return eprintln!("skipped: this machine does not let us trace: {e}"),
-        };
-        ask(&mut streams);
-        counter.reset();
-        for _ in 0..rounds {
-            ask(&mut streams);
-        }
-        let counts = counter.stop();
-        let requests = (connections * rounds) as f64;
-        // Re-checking a cached file against the file system is bounded by time, not by requests.
-        let total: u64 = counts
-            .iter()
-            .filter(|(name, _)| !name.contains("stat"))
-            .map(|(_, n)| n)
-            .sum();
-        assert!(
-            total as f64 / requests <= most,
-            "{connections} connections: {counts:?} for {requests} requests"
-        );
-        for never in ["epoll_ctl", "write", "futex", "brk", "mmap"] {
-            assert!(
-                !counts.contains_key(never),
-                "{connections} connections: {counts:?}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_parked_connection_costs_at_most_64_bytes_and_gives_them_back() {
-    fn anonymous(pid: u32) -> i64 {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-        let line = text.lines().find(|l| l.starts_with("Pss_Anon:")).unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<i64>()
-            .unwrap()
-            * 1024
-    }
-    let limit = rlimit();
-    if limit < 9_000 {
-        return eprintln!("skipped: the limit of open files is {limit}, 9,000 are needed");
-    }
-    let server = start(
-        "StartServers 1\nThreadsPerChild 1\nKeepAliveTimeout 300",
-        &[("site/a.txt", b"Hello, World!")],
-    );
-    let child = server.children().unwrap()[0];
-    let mut streams = Vec::new();
-    let mut grow = |to: usize| {
-        while streams.len() < to {
-            let mut stream = client::connect(server.address()).unwrap();
-            stream.write_all(GET).unwrap();
-            assert_eq!(client::read(&mut stream, false).unwrap().status, 200);
-            streams.push(stream);
-        }
-    };
-    grow(1_000);
-    let low = anonymous(child);
-    grow(7_000);
-    let high = anonymous(child);
-    let slope = (high - low) as f64 / 6_000.0;
-    assert!(slope <= 64.0, "{slope} bytes per parked connection");
-    let before = procfs::voluntary_switches(child).unwrap();
-    std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(
-        procfs::voluntary_switches(child).unwrap(),
-        before,
-        "nothing happens, nobody wakes"
-    );
-    drop(streams);
-    let given_back = || (high - anonymous(child)) as f64 >= 0.9 * (high - low) as f64;
-    ready::until("memory given back", PATIENCE, given_back).unwrap();
-}
-
-/// Raises the soft limit of open files to the hard one and says what it is.
-fn rlimit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a valid out-parameter.
-    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: a valid parameter.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    limit.rlim_max
 }
 
 #[test]
@@ -324,44 +195,6 @@ fn children_of_root_are_somebody_else() {
         let ids: Vec<_> = line.split_whitespace().skip(1).collect();
         assert!(ids.iter().all(|id| *id == ids[0] && *id != "0"), "{line}");
     }
-}
-
-#[test]
-fn connections_spread_over_the_children() {
-    if rlimit() < 5_000 {
-        return eprintln!("skipped: 5,000 open files are needed");
-    }
-    let server = start(
-        "StartServers 4\nThreadsPerChild 1\nServerLimit 4\nKeepAliveTimeout 300",
-        &[("site/a.txt", b"x")],
-    );
-    ready::until("four children", PATIENCE, || {
-        server.children().unwrap().len() == 4
-    })
-    .unwrap();
-    let children = server.children().unwrap();
-    let before: Vec<usize> = children
-        .iter()
-        .map(|pid| procfs::descriptors(*pid).unwrap())
-        .collect();
-    let streams: Vec<_> = (0..4_000)
-        .map(|_| client::connect(server.address()).unwrap())
-        .collect();
-    let counts = || -> Vec<usize> {
-        children
-            .iter()
-            .zip(&before)
-            .map(|(pid, b)| procfs::descriptors(*pid).unwrap_or(*b).saturating_sub(*b))
-            .collect()
-    };
-    ready::until("all accepted", PATIENCE, || {
-        counts().iter().sum::<usize>() >= 3_990
-    })
-    .unwrap();
-    let counts = counts();
-    // The few descriptors that a child opens for itself are not worth telling apart.
-    assert!(counts.iter().all(|n| *n <= 1_300), "{counts:?}");
-    drop(streams);
 }
 
 #[test]

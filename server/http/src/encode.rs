@@ -3,6 +3,8 @@
 use crate::framing::ResponseLength;
 use crate::response::Response;
 use crate::status::reason;
+use httpdate::HttpDate;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 /// Writes heads. It keeps what changes seldom as text: status line, `Date` and `Server` of a 200 for a second, and the
@@ -31,13 +33,13 @@ impl Encoder {
 
     #[cold]
     fn renew_preamble(&mut self, second: u64) {
-        let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
         self.preamble.clear();
         self.preamble.extend_from_slice(OK);
-        for (name, value) in [("Date", &date), ("Server", &self.server)] {
-            if !value.is_empty() {
-                field(&mut self.preamble, name, value.as_bytes());
-            }
+        // Formatted in place, so that not even once a second anything is allocated. A Vec takes all that is written.
+        let _ = write!(self.preamble, "Date: {date}\r\n");
+        if !self.server.is_empty() {
+            field(&mut self.preamble, "Server", self.server.as_bytes());
         }
         self.second = second;
     }

@@ -1,0 +1,144 @@
+//! Client processes that hold connections, so that neither descriptors nor ports of one process bound the count.
+//!
+//! A holder is this binary again (command `hold`). Told a count on its input it opens connections up to it, asks each
+//! once and answers `held`; told `ask` it answers how many of them still answer; it ends when its input ends.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::affinity;
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::report::progress;
+use crate::target::Target;
+
+/// Connections per holder when their number is not given.
+const PER_HOLDER: usize = 15_000;
+/// As many as there are pairs of source addresses in 127.0.0.x.
+const MOST: usize = 125;
+
+struct Holder {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Holder {
+    fn start(url: &str, number: usize, core: usize) -> io::Result<Holder> {
+        // Each begins at its own source address and may use two.
+        let source = 2 + number * 2 % 250;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["hold", "--url", url])
+            .args(["--source", &source.to_string()])
+            .args(["--pin-client", &core.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let input = child.stdin.take();
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| io::Error::other("no pipe from a holder"))?;
+        Ok(Holder {
+            child,
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    fn tell(&mut self, what: &str) -> io::Result<()> {
+        self.input
+            .as_mut()
+            .map_or(Ok(()), |pipe| writeln!(pipe, "{what}"))
+    }
+
+    fn answer(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        match line.trim() {
+            "" => Err(io::Error::other("a client process failed; see above")),
+            answer => Ok(answer.to_owned()),
+        }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// Parked connections of several client processes. Dropping it closes them.
+pub(crate) struct Crowd {
+    holders: Vec<Holder>,
+}
+
+impl Crowd {
+    /// Enough processes for `most` connections to `url`, or as many as `options` say.
+    pub(crate) fn new(url: &str, most: usize, options: &Options) -> io::Result<Crowd> {
+        let count = match options.processes {
+            0 => most.div_ceil(PER_HOLDER).clamp(1, MOST),
+            n => n,
+        };
+        let holders = (0..count).map(|n| Holder::start(url, n, options.pin_client));
+        Ok(Crowd {
+            holders: holders.collect::<io::Result<_>>()?,
+        })
+    }
+
+    pub(crate) fn processes(&self) -> usize {
+        self.holders.len()
+    }
+
+    /// Opens connections until there are `total`, each asked once and parked.
+    pub(crate) fn grow(&mut self, total: usize, what: &str) -> io::Result<()> {
+        let bar = progress(self.holders.len() as u64, what);
+        let parts = self.holders.len();
+        for (n, holder) in self.holders.iter_mut().enumerate() {
+            let count = total * (n + 1) / parts - total * n / parts;
+            holder.tell(&count.to_string())?;
+            let answer = holder.answer()?;
+            if answer != "held" {
+                return Err(io::Error::other(format!("a client process said {answer}")));
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// How many connections still answer.
+    pub(crate) fn alive(&mut self) -> io::Result<usize> {
+        let mut sum = 0;
+        for holder in &mut self.holders {
+            holder.tell("ask")?;
+            sum += holder
+                .answer()?
+                .parse::<usize>()
+                .map_err(io::Error::other)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// The inner `hold` command.
+pub(crate) fn hold(options: &Options) -> io::Result<()> {
+    let url = options
+        .server
+        .as_deref()
+        .ok_or_else(|| io::Error::other("hold needs --url"))?;
+    affinity::pin_self(options.pin_client)?;
+    let mut fleet = Fleet::new(Target::probe(url, false)?)?;
+    for line in io::stdin().lock().lines() {
+        match line?.trim() {
+            "ask" => println!("{}", fleet.alive()),
+            count => {
+                let count = count.parse().map_err(io::Error::other)?;
+                fleet.open(count, options.source, true)?;
+                println!("held");
+            }
+        }
+    }
+    Ok(())
+}
