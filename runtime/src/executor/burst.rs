@@ -6,7 +6,7 @@
 
 use super::inbox::Message;
 use crate::net::conn::Conn;
-use crate::net::next::Carry;
+use crate::net::next::{Carry, Next};
 use crate::net::service::{Attempt, LocalService, Service};
 use crate::worker::{Home, Job, Worker};
 use bytes::Bytes;
@@ -187,7 +187,10 @@ impl<S: Service> LocalService for Bursts<S> {
         match attempt {
             Ok(Attempt::Over(next)) => {
                 drop(hot);
-                worker.finish(next);
+                match next {
+                    Next::Park(conn, keepalive) => worker.rest(conn, keepalive),
+                    next => worker.finish(next),
+                }
             }
             Ok(Attempt::Burst(future)) => {
                 let taken = hot.take();

@@ -72,24 +72,27 @@ impl Worker {
         }
     }
 
+    /// A burst has ended with nothing left to do.
+    pub(crate) fn rest(self: &Rc<Self>, conn: Conn, keepalive: Keepalive) {
+        let back = conn.give_back();
+        let home = &self.shared.homes[back.home as usize];
+        self.forget_waiter(home.slots.claimed(back.index));
+        if back.drained {
+            self.park(home, back.index, back.generation, keepalive);
+        } else {
+            self.queue(Job::Start {
+                home: back.home,
+                index: back.index,
+                generation: back.generation,
+            });
+        }
+    }
+
     /// A burst has ended.
     pub(crate) fn finish(self: &Rc<Self>, next: Next) {
         let shared = &self.shared;
         match next {
-            Next::Park(conn, keepalive) => {
-                let back = conn.give_back();
-                let home = &shared.homes[back.home as usize];
-                self.forget_waiter(home.slots.claimed(back.index));
-                if back.drained {
-                    self.park(home, back.index, back.generation, keepalive);
-                } else {
-                    self.queue(Job::Start {
-                        home: back.home,
-                        index: back.index,
-                        generation: back.generation,
-                    });
-                }
-            }
+            Next::Park(conn, keepalive) => self.rest(conn, keepalive),
             Next::Write(conn, out, then) => {
                 self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
                 let back = conn.give_back();

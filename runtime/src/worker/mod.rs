@@ -21,7 +21,7 @@ use crate::runtime::Shared;
 use crate::time::timers::Timers;
 use async_task::Runnable;
 use slab::Slab;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,7 +59,8 @@ pub(crate) struct Worker {
     pub(crate) timers: RefCell<Timers>,
     pub(crate) accepting: RefCell<Accepting>,
     jobs: RefCell<VecDeque<Job>>,
-    services: RefCell<Vec<Option<Rc<dyn LocalService>>>>,
+    /// One place per listener.
+    services: Box<[OnceCell<Rc<dyn LocalService>>; 256]>,
     waiters: RefCell<Slab<Waker>>,
     events: RefCell<Vec<Event>>,
     /// Draining has begun here.
@@ -81,7 +82,7 @@ impl Worker {
             timers: RefCell::default(),
             accepting: RefCell::default(),
             jobs: RefCell::default(),
-            services: RefCell::default(),
+            services: Box::new([const { OnceCell::new() }; 256]),
             waiters: RefCell::default(),
             events: RefCell::new(Vec::with_capacity(crate::reactor::BATCH)),
             drained_once: Cell::new(false),
@@ -119,17 +120,22 @@ impl Worker {
     }
 
     /// This worker's side of a listener's service, made when its first connection comes.
-    pub(crate) fn service(&self, id: u8) -> Option<Rc<dyn LocalService>> {
-        if let Some(Some(service)) = self.services.borrow().get(id as usize) {
-            return Some(service.clone());
+    pub(crate) fn service(&self, id: u8) -> Option<&dyn LocalService> {
+        let place = &self.services[id as usize];
+        match place.get() {
+            Some(service) => Some(&**service),
+            None => self.localise(id, place),
         }
+    }
+
+    #[cold]
+    fn localise<'a>(
+        &self,
+        id: u8,
+        place: &'a OnceCell<Rc<dyn LocalService>>,
+    ) -> Option<&'a dyn LocalService> {
         let service = self.shared.service(id)?.localise(id, self.home.clone());
-        let mut services = self.services.borrow_mut();
-        if services.len() <= id as usize {
-            services.resize(id as usize + 1, None);
-        }
-        services[id as usize] = Some(service.clone());
-        Some(service)
+        Some(&**place.get_or_init(|| service))
     }
 
     /// Registers `waker` as what an edge of `slot` wakes, and says under which key.

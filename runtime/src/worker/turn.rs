@@ -223,17 +223,15 @@ impl Worker {
     /// Bursts in progress on this worker.
     pub(super) fn pending(&self) -> usize {
         self.services
-            .borrow()
             .iter()
-            .flatten()
+            .filter_map(|s| s.get())
             .map(|s| s.pending())
             .sum()
     }
 
     /// Ends everything that belongs to this worker.
     pub(crate) fn clear(&self) {
-        let services: Vec<_> = self.services.borrow_mut().drain(..).flatten().collect();
-        for service in services {
+        for service in self.services.iter().filter_map(|s| s.get()) {
             service.clear();
         }
         loop {

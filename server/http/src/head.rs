@@ -154,6 +154,12 @@ impl Head {
         self.bytes.len()
     }
 
+    /// Whether `input` begins with this head, byte for byte. It ends in an empty line, so nothing behind it can change
+    /// what it means.
+    pub(crate) fn begins(&self, input: &[u8]) -> bool {
+        !self.bytes.is_empty() && input.starts_with(&self.bytes)
+    }
+
     /// 0 or 1.
     #[must_use]
     pub fn minor_version(&self) -> u8 {
@@ -237,13 +243,7 @@ pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {
 }
 
 /// The same into a head that is used again if nobody holds it any more; `None` for what is not a head (or not yet).
-///
-/// Clients that ask the same thing again and again are many: a head that repeats the last one byte for byte needs no
-/// second look. It ends in an empty line, so no more input can change what it means.
 pub(crate) fn parse_into(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Option<usize> {
-    if !head.bytes.is_empty() && input.starts_with(&head.bytes) {
-        return Some(head.bytes.len());
-    }
     read(head, input, limits).ok().flatten()
 }
 

@@ -2,14 +2,13 @@
 
 use crate::burst::Streaming;
 use crate::chunked;
-use crate::response::{Body, Prepared, Response};
+use crate::response::{Body, Response};
 use bytes::Bytes;
 use futures_core::Stream;
 use parkade::{Conn, Deadline, FileRange};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// A body that is made while it is sent.
@@ -21,49 +20,41 @@ const SMALL: usize = 16 * 1024;
 /// How a body is sent.
 pub(crate) enum Outgoing {
     Nothing,
-    Static(&'static [u8]),
-    Small(Bytes),
-    Prepared(Arc<Prepared>),
     Large(Bytes),
     File(FileRange),
     Stream(Pieces),
 }
 
-/// Takes the body out of a response.
+/// A body that is in memory and worth copying behind its head.
+pub(crate) fn small(response: &Response) -> Option<&[u8]> {
+    let body = match (&response.prepared, &response.body) {
+        (Some(prepared), _) => prepared.body(),
+        (None, Body::Static(b)) => *b,
+        (None, Body::Bytes(b)) => b,
+        (None, Body::Empty) => &[],
+        (None, _) => return None,
+    };
+    (body.len() <= SMALL).then_some(body)
+}
+
+/// Takes a body that is not [`small`] out of its response.
 pub(crate) fn take(response: &mut Response) -> Outgoing {
     if let Some(prepared) = response.prepared.take() {
-        return if prepared.body().len() <= SMALL {
-            Outgoing::Prepared(prepared)
-        } else {
-            Outgoing::Large(prepared.body().clone())
-        };
+        return Outgoing::Large(prepared.body().clone());
     }
     match std::mem::replace(&mut response.body, Body::Empty) {
         Body::Empty => Outgoing::Nothing,
-        Body::Static(b) if b.len() <= SMALL => Outgoing::Static(b),
         Body::Static(b) => Outgoing::Large(Bytes::from_static(b)),
-        Body::Bytes(b) => bytes(b),
+        Body::Bytes(b) => Outgoing::Large(b),
         Body::File(range) if range.is_empty() => Outgoing::Nothing,
         Body::File(range) => Outgoing::File(range),
         Body::Stream(stream) => Outgoing::Stream(stream),
     }
 }
 
-fn bytes(b: Bytes) -> Outgoing {
-    if b.len() <= SMALL {
-        Outgoing::Small(b)
-    } else {
-        Outgoing::Large(b)
-    }
-}
-
-/// Copies a body that is in memory behind its head.
+/// Copies a small body behind its head.
 pub(crate) fn append_small(out: &mut Vec<u8>, response: &Response) {
-    match &response.body {
-        Body::Static(b) => out.extend_from_slice(b),
-        Body::Bytes(b) => out.extend_from_slice(b),
-        _ => {}
-    }
+    out.extend_from_slice(small(response).unwrap_or_default());
 }
 
 /// Sends what is in `out`, then a stream, but for its last piece, which waits in `out`.

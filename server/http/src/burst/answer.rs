@@ -1,7 +1,7 @@
 //! Responses and refusals on their way to the socket.
 
 use super::local::Local;
-use super::{Asked, Seen};
+use super::{Seen, Terms};
 use crate::framing::{self, Framing, ResponseLength};
 use crate::head::Head;
 use crate::hosts::Governed;
@@ -12,7 +12,7 @@ use crate::server::Handler;
 use crate::status::Refusal;
 use bytes::Bytes;
 use parkade::{Buffer, Carry, Conn, FileRange, Next, Output, Then};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 /// Answers of a pipelining client are sent when they are so many bytes, or the input is used up.
@@ -68,9 +68,31 @@ pub(crate) fn flush(
     input: &Buffer,
     then: Option<Then>,
 ) -> Result<(), End> {
-    let mut sent = 0;
-    while sent < out.len() {
-        match conn.try_send(&out[sent..]) {
+    if out.is_empty() {
+        return Ok(());
+    }
+    match conn.try_send(out) {
+        Ok(n) if n == out.len() => {
+            out.clear();
+            Ok(())
+        }
+        first => flush_rest(governed, conn, out, first, input, then),
+    }
+}
+
+/// The first call did not take all of it.
+#[cold]
+fn flush_rest(
+    governed: Governed<'_>,
+    conn: &mut Conn,
+    out: &mut Vec<u8>,
+    first: io::Result<usize>,
+    input: &Buffer,
+    then: Option<Then>,
+) -> Result<(), End> {
+    let (mut sent, mut last) = (0, first);
+    loop {
+        match last {
             Ok(n) => sent += n,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 let rest = Bytes::copy_from_slice(&out[sent..]);
@@ -79,9 +101,12 @@ pub(crate) fn flush(
             }
             Err(_) => return Err(End::Close),
         }
+        if sent == out.len() {
+            out.clear();
+            return Ok(());
+        }
+        last = conn.try_send(&out[sent..]);
     }
-    out.clear();
-    Ok(())
 }
 
 /// Hands an output to the runtime.
@@ -155,14 +180,15 @@ pub(crate) fn respond<H: Handler>(
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
-    asked: &Asked,
+    head: &Head,
+    terms: &Terms,
     mut response: Response,
 ) -> After {
-    let (head, limits) = (&*asked.head, governed.limits);
+    let limits = governed.limits;
     let before = out.len();
     let stream = response.body_len().is_none();
-    let keep = asked.keep && !response.close && !(stream && head.minor_version() == 0);
-    let told = (keep && asked.framing.asked_keep_alive).then(|| {
+    let keep = terms.keep && !response.close && !(stream && head.minor_version() == 0);
+    let told = (keep && terms.framing.asked_keep_alive).then(|| {
         let left = match limits.requests {
             0 => 0,
             most => most - conn.requests(),
@@ -171,31 +197,36 @@ pub(crate) fn respond<H: Handler>(
     });
     let (minor, seconds) = (head.minor_version(), conn.unix_seconds());
     let length = local.encode(out, &response, minor, seconds, !keep, told);
-    let seen = Seen {
-        host: governed.host,
-        keep,
-        refusal: None,
-        head_bytes: out.len() - before,
-        received: asked.received,
-        began: asked.began,
+    if local.observed() {
+        let seen = Seen {
+            host: governed.host,
+            keep,
+            refusal: None,
+            head_bytes: out.len() - before,
+            received: terms.received,
+            began: terms.began,
+        };
+        local.observe(conn, Some(head), &response, seen);
+    }
+    let goodbye = if keep {
+        None
+    } else {
+        // Behind a goodbye that the client asked for nothing can come; otherwise it may still be sending.
+        let quiet = terms.done && input.is_empty() && conn.drained() && !terms.framing.keep_alive;
+        Some(match quiet {
+            true => Then::Close,
+            false => Then::Linger(limits.linger),
+        })
     };
-    local.observe(conn, Some(head), &response, seen);
-    // Behind a goodbye that the client asked for nothing can come; otherwise it may still be sending.
-    let quiet = asked.done && input.is_empty() && conn.drained() && !asked.framing.keep_alive;
-    let goodbye = match (keep, quiet) {
-        (true, _) => None,
-        (false, true) => Some(Then::Close),
-        (false, false) => Some(Then::Linger(limits.linger)),
-    };
-    let body = match framing::has_body(head.method(), response.status) {
-        true => outgoing::take(&mut response),
-        false => Outgoing::Nothing,
-    };
-    match body {
+    if !framing::has_body(head.method(), response.status) {
+        return reach(governed, conn, input, out, goodbye);
+    }
+    if let Some(body) = outgoing::small(&response) {
+        out.extend_from_slice(body);
+        return reach(governed, conn, input, out, goodbye);
+    }
+    match outgoing::take(&mut response) {
         Outgoing::Nothing => {}
-        Outgoing::Small(bytes) => out.extend_from_slice(&bytes),
-        Outgoing::Static(bytes) => out.extend_from_slice(bytes),
-        Outgoing::Prepared(prepared) => out.extend_from_slice(prepared.body()),
         Outgoing::Large(bytes) => return large(governed, conn, input, out, bytes, goodbye),
         Outgoing::File(range) => {
             let head = Bytes::copy_from_slice(out);
@@ -229,9 +260,19 @@ fn reach(
     out: &mut Vec<u8>,
     goodbye: Option<Then>,
 ) -> After {
-    let Some(then) = goodbye else {
-        return After::Kept;
-    };
+    match goodbye {
+        None => After::Kept,
+        Some(then) => say_goodbye(governed, conn, input, out, then),
+    }
+}
+
+fn say_goodbye(
+    governed: Governed<'_>,
+    conn: &mut Conn,
+    input: &Buffer,
+    out: &mut Vec<u8>,
+    then: Then,
+) -> After {
     After::Over(match flush(governed, conn, out, input, Some(then)) {
         Err(end) => end,
         Ok(()) => match then {

@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::encode::{Closing, Encoder};
-use crate::framing::{self, ResponseLength};
+use crate::framing::{self, Framing, ResponseLength};
 use crate::head::{self, Head};
 use crate::outgoing;
 use crate::request::Request;
@@ -32,7 +32,10 @@ pub(crate) type Place<H> = Pin<Box<Option<<H as Handler>::Future>>>;
 pub(crate) struct Scratch {
     pub(crate) input: Option<Buffer>,
     pub(crate) out: Vec<u8>,
+    /// The last head that was looked at.
     pub(crate) head: Rc<Head>,
+    /// Its framing, if it was that of a bodiless request for a handler.
+    pub(crate) plain: Option<Framing>,
 }
 
 impl Scratch {
@@ -143,6 +146,11 @@ impl<H: Handler> Local<H> {
     /// What the observer wants to remember of the moment.
     pub(crate) fn begin(&self) -> u64 {
         self.observer.as_ref().map_or(0, |o| o.begin())
+    }
+
+    /// Whether anybody wants to hear of exchanges.
+    pub(super) fn observed(&self) -> bool {
+        self.observer.is_some()
     }
 
     pub(super) fn observe(

@@ -36,9 +36,15 @@ pub(crate) enum Begin<H: Handler> {
     Streaming(Conn, Buffer, Vec<u8>, Box<Streaming>),
 }
 
-/// A request for a handler and what its head decides.
+/// A request that a handler is asked.
 pub(crate) struct Asked {
     head: Rc<Head>,
+    terms: Terms,
+}
+
+/// What was decided about a request before its answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms {
     framing: Framing,
     /// The connection may go on behind the answer.
     keep: bool,

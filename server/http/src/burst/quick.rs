@@ -2,9 +2,9 @@
 
 use super::answer::{self, After, End};
 use super::local::{Local, Scratch};
-use super::{Asked, Begin, own_answer};
-use crate::framing::{self, Length};
-use crate::head;
+use super::{Asked, Begin, Terms, own_answer};
+use crate::framing::{self, Framing, Length};
+use crate::head::{self, Head, HeadLimits};
 use crate::request::Request;
 use crate::server::Handler;
 use parkade::{Conn, Keepalive, Next};
@@ -67,7 +67,12 @@ fn serve<H: Handler>(
     // What governs the last request also governs how long the connection waits for the next.
     let mut governed = local.shared.ungoverned();
     let head_limits = &governed.limits.head;
-    let Scratch { input, out, head } = scratch;
+    let Scratch {
+        input,
+        out,
+        head,
+        plain,
+    } = scratch;
     let input = input.get_or_insert_with(|| conn.buffer());
     match conn.try_recv(input) {
         Ok(1..) => {}
@@ -77,22 +82,23 @@ fn serve<H: Handler>(
         _ => return Reached::Over(End::Close),
     }
     while !input.is_empty() {
-        let Some(used) = head::parse_into(head, input.filled(), head_limits) else {
-            return Reached::Async(Stage::Input);
+        let (framing, used) = match *plain {
+            Some(framing) if head.begins(input.filled()) => (framing, head.size()),
+            _ => {
+                // Half a look must not pass for a whole one.
+                *plain = None;
+                let Some((framing, used)) = look(local, head, input.filled(), head_limits) else {
+                    return Reached::Async(Stage::Input);
+                };
+                *plain = Some(framing);
+                (framing, used)
+            }
         };
-        let framing = match framing::request(head) {
-            Ok(framing) if framing.body == Length::None => framing,
-            _ => return Reached::Async(Stage::Input),
-        };
-        if own_answer(head, local.shared.any_method()).is_some() {
-            return Reached::Async(Stage::Input);
-        }
         input.consume(used);
         conn.add_request();
         governed = local.shared.govern(head, conn);
-        let asked = Asked {
+        let terms = Terms {
             keep: answer::may_keep(conn, governed.limits, &framing),
-            head: Rc::clone(head),
             framing,
             done: true,
             host: governed.host,
@@ -102,9 +108,12 @@ fn serve<H: Handler>(
         let request = Request::new(Rc::clone(head), conn.peer(), governed.host, None);
         let response = match local.ask(request, cx) {
             Ok(response) => response,
-            Err(place) => return Reached::Async(Stage::Waiting(asked, place)),
+            Err(place) => {
+                let head = Rc::clone(head);
+                return Reached::Async(Stage::Waiting(Asked { head, terms }, place));
+            }
         };
-        match answer::respond(local, governed, conn, input, out, &asked, response) {
+        match answer::respond(local, governed, conn, input, out, head, &terms, response) {
             After::Kept => {}
             After::Over(end) => return Reached::Over(end),
             After::Stream(streaming) => return Reached::Async(Stage::Streaming(streaming)),
@@ -122,4 +131,21 @@ fn serve<H: Handler>(
         Ok(()) => Reached::Park(governed.keep_alive),
         Err(end) => Reached::Over(end),
     }
+}
+
+/// Looks at a head that differs from the last one: its framing and how many bytes of `input` it took. `None` if `input`
+/// does not begin with the head of a bodiless request for a handler.
+///
+/// Clients that ask the same thing again and again are many, so what a head means is kept beside it: one that repeats
+/// it byte for byte needs no second look.
+fn look<H: Handler>(
+    local: &Local<H>,
+    head: &mut Rc<Head>,
+    input: &[u8],
+    limits: &HeadLimits,
+) -> Option<(Framing, usize)> {
+    let used = head::parse_into(head, input, limits)?;
+    let framing = framing::request(head).ok()?;
+    let plain = framing.body == Length::None && own_answer(head, local.shared.any_method()).is_none();
+    plain.then_some((framing, used))
 }

@@ -2,7 +2,7 @@
 
 use super::answer::{self, After, End};
 use super::local::{Local, Place};
-use super::{Asked, Begin, own_answer};
+use super::{Asked, Begin, Terms, own_answer};
 use crate::framing::{self, Length};
 use crate::head::{self, Head, Method, Parsed};
 use crate::hosts::Governed;
@@ -33,9 +33,10 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Nex
         Begin::Input(conn, input, out) => (conn, input, out, After::Kept),
         Begin::Waiting(mut conn, input, mut out, asked, place) => {
             let response = wait::<H>(place).await;
-            governed = local.shared.governed(asked.host);
+            let Asked { head, terms } = &*asked;
+            governed = local.shared.governed(terms.host);
             let after = answer::respond(
-                &local, governed, &mut conn, &input, &mut out, &asked, response,
+                &local, governed, &mut conn, &input, &mut out, head, terms, response,
             );
             (conn, input, out, after)
         }
@@ -199,31 +200,30 @@ async fn exchange<H: Handler>(
         }
     };
     let bodiless = framing.body == Length::None;
-    let mut asked = Asked {
+    let mut terms = Terms {
         keep: answer::may_keep(&conn, limits, &framing),
-        head,
         framing,
         done: bodiless,
         host: governed.host,
         received: 0,
         began: local.begin(),
     };
-    let response = if let Some(own) = own_answer(&asked.head, local.shared.any_method()) {
+    let response = if let Some(own) = own_answer(&head, local.shared.any_method()) {
         // A body nobody reads is not worth reading: the connection ends behind the answer.
-        asked.keep &= bodiless;
+        terms.keep &= bodiless;
         own
     } else if bodiless {
         ask(
             local,
-            Request::new(asked.head.clone(), conn.peer(), governed.host, None),
+            Request::new(head.clone(), conn.peer(), governed.host, None),
         )
         .await
     } else {
-        let (c, response) = with_body(local, limits, conn, input, out, &mut asked).await?;
+        let (c, response) = with_body(local, limits, conn, input, out, &head, &mut terms).await?;
         conn = c;
         response
     };
-    let after = answer::respond(local, governed, &mut conn, input, out, &asked, response);
+    let after = answer::respond(local, governed, &mut conn, input, out, &head, &terms, response);
     Some((conn, after))
 }
 
@@ -234,9 +234,10 @@ async fn with_body<H: Handler>(
     mut conn: Conn,
     input: &mut Buffer,
     out: &mut Vec<u8>,
-    asked: &mut Asked,
+    head: &Rc<Head>,
+    terms: &mut Terms,
 ) -> Option<(Conn, Response)> {
-    let expects = asked.framing.expects_continue && input.is_empty();
+    let expects = terms.framing.expects_continue && input.is_empty();
     if !out.is_empty() {
         // The handler may wait for its body while the client waits for these.
         conn.set_io_deadline(Some(Deadline::after(conn.now(), limits.write)));
@@ -249,13 +250,13 @@ async fn with_body<H: Handler>(
     let incoming = Incoming::new(
         conn,
         std::mem::replace(input, lent),
-        asked.framing.body,
+        terms.framing.body,
         limits.body,
         limits.body_pace,
         expects,
     );
     let incoming = Rc::new(RefCell::new(incoming));
-    let request = Request::new(asked.head.clone(), peer, asked.host, Some(incoming.clone()));
+    let request = Request::new(head.clone(), peer, terms.host, Some(incoming.clone()));
     let response = ask(local, request).await;
 
     // What is left of the body decides whether the connection can live on.
@@ -271,9 +272,9 @@ async fn with_body<H: Handler>(
     }
     let mut body = incoming.borrow_mut();
     std::mem::swap(input, &mut body.input);
-    asked.done = body.is_done() && body.failed.is_none();
-    asked.keep &= asked.done;
-    asked.received = body.taken();
+    terms.done = body.is_done() && body.failed.is_none();
+    terms.keep &= terms.done;
+    terms.received = body.taken();
     let response = match body.failed {
         Some(refusal) => Response::error(refusal.status()),
         None => response,
