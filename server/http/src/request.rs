@@ -143,7 +143,8 @@ pub(crate) struct Incoming {
     taken: u64,
     most: u64,
     pace: Pace,
-    began: Deadline,
+    /// When it was first waited for.
+    began: Option<Deadline>,
     /// `100 Continue` is still to be said.
     pub(crate) expects: bool,
     pub(crate) failed: Option<Refusal>,
@@ -170,7 +171,6 @@ impl Incoming {
             Length::Known(n) => Left::Known(n),
             Length::Chunked => Left::Chunked(Decoder::default()),
         };
-        let began = conn.now();
         Self {
             conn: Some(conn),
             input,
@@ -178,7 +178,7 @@ impl Incoming {
             taken: 0,
             most,
             pace,
-            began,
+            began: None,
             expects,
             failed: None,
         }
@@ -290,7 +290,8 @@ impl Incoming {
                 // 25 bytes fit any socket that has just been idle; if they do not, the client's own timer helps it.
                 let _ = conn.try_send(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
-            conn.set_io_deadline(self.pace.deadline(self.began, self.taken));
+            let began = *self.began.get_or_insert(conn.now());
+            conn.set_io_deadline(self.pace.deadline(began, self.taken));
             self.input.compact();
             match conn.poll_recv(cx, &mut self.input) {
                 Poll::Pending => return Poll::Pending,

@@ -83,6 +83,24 @@ fn slow_heads_and_bodies_are_told_408() {
     assert_eq!(statuses(&rest(&mut stream)), [200, 408]);
 }
 
+/// The time that a handler thinks before it asks for the body is not the client's.
+#[test]
+fn the_time_for_a_body_begins_when_it_is_wanted() {
+    let wire = Wire::new(limits(true));
+    let mut stream = wire.connect();
+    let head =
+        "POST /late HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    // Well within the second that begins now; long enough for one that had begun with the head.
+    std::thread::sleep(Duration::from_millis(300));
+    stream.write_all(b"ok").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(statuses(&rest(&mut stream)), [200]);
+}
+
 /// Who has said nothing, or nothing but empty lines, is told nothing.
 #[test]
 fn idle_connections_are_closed_in_silence() {

@@ -45,13 +45,16 @@ impl Stream for Endless {
     }
 }
 
-/// `/echo` sends the body back, `/wait` thinks first, `/status/N` has status N and a body, `/stream` comes in pieces, `/broken` fails after
+/// `/echo` sends the body back, `/late` does so after 1.2 s, `/wait` thinks first, `/status/N` has status N and a body, `/stream` comes in pieces, `/broken` fails after
 /// one, `/endless` never ends, `/big` has 8 MiB, `/panic` does; anything else says method, host, path and query.
 async fn handler(mut request: Request) -> Response {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = text(request.path());
+    if path == "/late" {
+        parkade::time::sleep(Duration::from_millis(1200)).await;
+    }
     match &*path {
-        "/echo" => match request.collect(1 << 20).await {
+        "/echo" | "/late" => match request.collect(1 << 20).await {
             Ok(body) => Response::new(200).with_body(Body::Bytes(body)),
             Err(_) => Response::error(500),
         },
