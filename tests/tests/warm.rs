@@ -101,7 +101,7 @@ fn holds(pid: u32, address: SocketAddr, path: &str, stats: bool) {
                 ("sendto".to_owned(), requests),
             ]);
             assert_eq!(calls, expected, "{all}");
-            // The wait before the first request was entered before counting began, the one after the last may be.
+            // The wait for the first request may have been entered before counting began or after.
             best = best.min((2 * requests + waits - waits.min(1)) as f64 / requests as f64);
             if best <= most {
                 break;
