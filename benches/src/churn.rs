@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -17,6 +17,24 @@ use crate::throughput::Sample;
 /// Connections from one source address before the next is used, so that ports never run out.
 const PER_SOURCE: u64 = 4_000;
 
+/// Sockets in TIME_WAIT that may be left over from earlier runs: the kernel clears them away in the server's time.
+const FEW: u64 = 10_000;
+/// A little longer than TIME_WAIT lasts.
+const PATIENCE: Duration = Duration::from_secs(70);
+
+/// Waits until the connections of earlier runs are forgotten: with 100,000 of them a connection costs twice as much.
+/// A run of a few `connections` is not worth it.
+pub(crate) fn calm(connections: u64) {
+    let many = || connections > FEW && procfs::time_wait().is_some_and(|n| n > FEW);
+    if many() {
+        eprintln!("waiting for the sockets in TIME_WAIT of an earlier run, at most {PATIENCE:?}");
+    }
+    let end = Instant::now() + PATIENCE;
+    while many() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 struct Visit {
     stream: TcpStream,
     got: usize,
@@ -24,7 +42,12 @@ struct Visit {
 }
 
 /// `connections` visits under way at any time until `requests` are over.
-pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Result<Sample> {
+pub(crate) fn measure(
+    target: &Target,
+    pid: u32,
+    options: &Options,
+    requests: u64,
+) -> io::Result<Sample> {
     check_descriptors(options.connections as u64)?;
     let echo = target.prefix.starts_with(b"GET");
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -57,18 +80,18 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
     let start = Instant::now();
     let together = options
         .connections
-        .min(usize::try_from(options.requests).unwrap_or(usize::MAX));
+        .min(usize::try_from(requests).unwrap_or(usize::MAX));
     for slot in 0..together {
         visits.push(Some(begin(slot)?));
     }
-    let mut left = options.requests - together as u64;
+    let mut left = requests - together as u64;
     let mut events: Vec<Event> = Vec::with_capacity(256);
     let mut input = vec![0; 256 * 1024];
     let patience = Timespec {
         tv_sec: STALL.as_secs() as i64,
         tv_nsec: 0,
     };
-    while over < options.requests {
+    while over < requests {
         events.clear();
         match epoll::wait(
             &poll,
@@ -121,8 +144,10 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
         }
     }
     let seconds = start.elapsed().as_secs_f64();
+    // A server that lingers has its last connections still to close; that belongs to them.
+    crate::wake::settle(pid)?;
     Ok(Sample {
-        requests: options.requests,
+        requests,
         seconds,
         cpu: procfs::cpu(pid)? - before,
         latency,
@@ -134,7 +159,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let server = options.measured()?;
     let (url, pid) = (server.url.as_str(), server.pid);
     let target = Target::probe(url, true)?;
-    let sample = measure(&target, pid, options)?;
+    calm(options.requests);
+    let sample = measure(&target, pid, options, options.requests)?;
     let mut report = Report::default();
     report.put("workload", "churn");
     report.put("url", url);

@@ -2,7 +2,7 @@
 //!
 //! Absolute figures move with what else the host does; the ratio inside a round hardly does. Warm workloads are cut
 //! finer still: a round is many short slices in the order A B B A, so that a disturbance of a tenth of a second, or a
-//! drift, falls on both; of the others, every second round begins with B. So a limit is judged by the ratio: reached
+//! drift, falls on both; every second round begins with B. So a limit is judged by the ratio: reached
 //! unless even the lower end of its interval lies above. System calls are counted at the end, untimed.
 
 use std::io;
@@ -23,8 +23,14 @@ use crate::target::Target;
 use crate::throughput::{self, Sample};
 use crate::verdict::{Verdict, exactly};
 
-/// Slices of each side in a round of a warm workload. Even, so that A B B A comes out even.
-const SLICES: u64 = 10;
+/// Slices of each side in a round. Even where a slice is short, so that A B B A comes out even.
+fn slices(workload: &str) -> u64 {
+    match workload {
+        "wake" => 1,
+        "churn" => 2,
+        _ => 10,
+    }
+}
 
 /// One side's part of a round.
 struct Part {
@@ -105,11 +111,14 @@ impl Side {
     fn slice(&mut self, options: &Options) -> io::Result<Sample> {
         match (options.workload.as_str(), &mut self.fleet) {
             (_, Some(fleet)) => {
-                let requests = (options.requests / SLICES).max(1);
+                let requests = (options.requests / slices(&options.workload)).max(1);
                 throughput::measure(fleet, self.server.pid, options.depth, requests, &mut |_| {})
             }
             ("wake", None) => crate::wake::measure(&self.target, self.server.pid, options),
-            ("churn", None) => crate::churn::measure(&self.target, self.server.pid, options),
+            ("churn", None) => {
+                let requests = options.requests / slices(&options.workload);
+                crate::churn::measure(&self.target, self.server.pid, options, requests.max(1))
+            }
             (other, None) => Err(io::Error::other(format!("unknown workload `{other}`"))),
         }
     }
@@ -198,10 +207,13 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let mut b = Side::start(other, 0, options)?;
     // After the servers were started, or they would inherit it.
     affinity::pin_self(options.pin_client)?;
+    if options.workload == "churn" {
+        crate::churn::calm(options.requests * options.rounds as u64);
+    }
     let bar = progress(options.rounds as u64, &options.workload);
     for round in 0..options.rounds as u64 {
         let (mut part_a, mut part_b) = (Part::new()?, Part::new()?);
-        for slice in 0..if a.fleet.is_some() { SLICES } else { 1 } {
+        for slice in 0..slices(&options.workload) {
             if (round + slice) % 2 == 0 {
                 part_a.add(&a.slice(options)?)?;
                 part_b.add(&b.slice(options)?)?;

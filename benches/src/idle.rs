@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.judge(
         limits
             .given_back
-            .map(|limit| Verdict::at_least("share given back", limit, given)),
+            .map(|limit| Verdict::at_least("share given back", limit, given.min(1.0))),
     );
     Ok(report)
 }

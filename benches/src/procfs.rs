@@ -151,6 +151,14 @@ pub(crate) fn slabs() -> Option<BTreeMap<String, u64>> {
     Some(caches)
 }
 
+/// Sockets in TIME_WAIT, all of this machine's; `None` where the kernel does not say.
+pub(crate) fn time_wait() -> Option<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat").ok()?;
+    let line = text.lines().find(|l| l.starts_with("TCP:"))?;
+    let mut words = line.split_whitespace().skip_while(|w| *w != "tw");
+    words.nth(1)?.parse().ok()
+}
+
 /// Soft limit of open descriptors of this process.
 pub(crate) fn descriptor_limit() -> u64 {
     rustix::process::getrlimit(rustix::process::Resource::Nofile)

@@ -44,7 +44,7 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
 
 /// Waits until the server has done with the closed connections, which would otherwise disturb
 /// whatever is measured next on its core.
-fn settle(pid: u32) -> io::Result<()> {
+pub(crate) fn settle(pid: u32) -> io::Result<()> {
     let end = Instant::now() + STALL;
     let mut before = procfs::cpu(pid)?;
     while Instant::now() < end {
