@@ -27,6 +27,7 @@ pub use error::{Error, Result};
 pub use executor::task::{JoinHandle, spawn};
 pub use metrics::{Metrics, WorkerMetrics};
 pub use net::conn::Conn;
+pub use net::idle::Idle;
 pub use net::next::{Carry, Copying, FileRange, Next, Output, Then};
 pub use net::service::{Attempt, Bursts, Fallible, Service, bursts};
 pub use park::peer::Peer;

@@ -1,11 +1,14 @@
 //! Connections as a service sees them, and what the runtime does with them between bursts.
 //!
 //! `service` is the border to protocols, `conn` the handle a burst holds, `next` what a burst says at its end;
+//! `claim` is how whoever owns a slot reads and waits, `idle` the soft way to wait for the next request;
 //! `output` and `linger` drive responses and closes that outlive their burst, as plain data; `accept` lets
 //! connections in.
 
 pub(crate) mod accept;
+mod claim;
 pub(crate) mod conn;
+pub(crate) mod idle;
 pub(crate) mod linger;
 pub(crate) mod next;
 pub(crate) mod output;

@@ -198,20 +198,27 @@ impl StateWord {
         }
     }
 
-    /// The owner is about to await `edges`: either one of them has come (cleared and returned), or WAITING is set.
+    /// The owner is about to await `edges`: either one of them has come (cleared and returned), or a timed wait has run
+    /// out (the same), or WAITING is set. An edge goes first, and the expiry then stays for the next timed wait: an
+    /// edge that was cleared and told as a timeout would be missing when the connection parks.
     pub(crate) fn wait_for(&self, edges: u64, timed: bool) -> Result<(), Snapshot> {
+        let (expired, wait) = if timed {
+            (EXPIRED, WAITING | TIMED)
+        } else {
+            (0, WAITING)
+        };
         let outcome = self.update(|s| {
-            if s.has(edges | EXPIRED) {
-                Some(s.with(s.owner(), s.flags() & !((edges & !RDHUP) | EXPIRED)))
+            let flags = if s.has(edges) {
+                s.flags() & !(edges & !RDHUP)
+            } else if s.has(expired) {
+                s.flags() & !EXPIRED
             } else {
-                Some(s.with(
-                    s.owner(),
-                    s.flags() | WAITING | if timed { TIMED } else { 0 },
-                ))
-            }
+                s.flags() | wait
+            };
+            Some(s.with(s.owner(), flags))
         });
         match outcome {
-            Ok((old, _)) if old.has(edges | EXPIRED) => Err(old),
+            Ok((old, _)) if old.has(edges | expired) => Err(old),
             _ => Ok(()),
         }
     }

@@ -200,6 +200,7 @@ impl Worker {
         if !self.drained_once.replace(true) {
             self.stop_accepting();
             self.dismiss_all();
+            self.wake_waiters();
         }
         let idle = self.pending() == 0
             && self.jobs.borrow().is_empty()
