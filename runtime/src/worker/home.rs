@@ -11,7 +11,7 @@ use crate::reactor::{BATCH, Event, Interest, Pollset, token};
 use crate::worker::Worker;
 use slab::Slab;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A home worker, as every thread may see it.
@@ -27,6 +27,8 @@ pub(crate) struct Home {
     pub(crate) connections: AtomicU32,
     /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
     pub(crate) sleeps_until: AtomicU32,
+    /// Its worker has ended and takes no more messages.
+    pub(crate) ended: AtomicBool,
     rare: Mutex<Slab<Rare>>,
 }
 
@@ -47,6 +49,7 @@ impl Home {
             counters: Counters::default(),
             connections: AtomicU32::new(0),
             sleeps_until: AtomicU32::new(now),
+            ended: AtomicBool::new(false),
             rare: Mutex::default(),
         })
     }

@@ -23,6 +23,7 @@ use async_task::Runnable;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,6 +59,8 @@ pub(crate) struct Worker {
     pub(crate) pool: BufferPool,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) accepting: RefCell<Accepting>,
+    /// One waker per task that was spawned here and has not ended.
+    pub(crate) tasks: RefCell<Slab<Waker>>,
     jobs: RefCell<VecDeque<Job>>,
     services: RefCell<Vec<Option<Rc<dyn LocalService>>>>,
     waiters: RefCell<Slab<Waiter>>,
@@ -103,6 +106,7 @@ impl Worker {
             pool: BufferPool::default(),
             timers: RefCell::default(),
             accepting: RefCell::default(),
+            tasks: RefCell::default(),
             jobs: RefCell::default(),
             services: RefCell::default(),
             waiters: RefCell::default(),
@@ -180,16 +184,24 @@ impl Worker {
         }
     }
 
+    /// Wakes; a waker may be anybody's, so its panic must not end the worker.
+    fn wake(&self, waker: Waker) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            self.home.counters.panics.add(1);
+            tracing::error!(target: "parkade", "a waker panicked: {}", crate::executor::burst::describe(panic.as_ref()));
+        }
+    }
+
     /// Wakes both sides: whichever has nothing to do waits on.
     fn wake_waiter(&self, key: u32) {
         let waiter = self.waiters.borrow().get(key as usize).cloned();
         if let Some(Waiter { input, output }) = waiter {
             if let Some(output) = output.filter(|o| input.as_ref().is_none_or(|i| !i.will_wake(o)))
             {
-                output.wake();
+                self.wake(output);
             }
             if let Some(input) = input {
-                input.wake();
+                self.wake(input);
             }
         }
     }

@@ -211,3 +211,44 @@ fn a_neighbour_serves_a_busy_workers_connections_and_passes_its_wake_on() {
     assert_eq!(neighbour.rescue(&home), 0);
     home.harvest.leave_poll();
 }
+
+#[test]
+fn a_tasks_stream_is_registered_once_and_not_per_operation() {
+    let bench = bench(1);
+    let (ours, theirs) = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| {
+            let ours = std::net::TcpStream::connect(l.local_addr()?)?;
+            Ok((ours, l.accept()?.0))
+        })
+        .unwrap();
+    let mut ours = ours;
+    let served = Rc::new(std::cell::Cell::new(0));
+    let count = served.clone();
+    drop(crate::spawn(async move {
+        let stream = crate::TcpStream::from_std(theirs).unwrap();
+        let mut buf = [0; 8];
+        while let Ok(n @ 1..) = stream.read(&mut buf).await {
+            stream.write_all(&buf[..n]).await.unwrap();
+            count.set(count.get() + 1);
+        }
+    }));
+    bench.turn();
+    let token = bench.mocks[0].tokens()[0];
+    assert_eq!(bench.mocks[0].controls(), 1, "one ADD");
+    for round in 1..=10 {
+        ours.write_all(b"x").unwrap();
+        ours.set_nonblocking(false).unwrap();
+        // Not harvested yet: the task sleeps until the event comes.
+        assert_eq!(served.get(), round - 1);
+        bench.tell(token, IN);
+        while served.get() < round {
+            bench.turn();
+        }
+        ours.read_exact(&mut [0; 1]).unwrap();
+    }
+    assert_eq!(bench.mocks[0].controls(), 1, "and nothing since");
+    drop(ours);
+    bench.tell(token, IN | RDHUP);
+    bench.turn();
+    assert_eq!(bench.shared.homes[0].counters.closed.get(), 1);
+}

@@ -6,11 +6,13 @@ use crate::reactor::{BATCH, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// Jobs run in one turn before the kernel is asked again.
 const BUDGET: usize = 256;
+/// How long an ended worker waits for tasks that are being woken from elsewhere.
+const CLEARING: Duration = Duration::from_secs(1);
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -143,7 +145,7 @@ impl Worker {
         loop {
             let due = self.timers.borrow_mut().pop(now);
             let Some(waker) = due else { break };
-            waker.wake();
+            self.wake(waker);
         }
     }
 
@@ -153,13 +155,8 @@ impl Worker {
             let Some(job) = job else { break };
             match job {
                 Job::Run(runnable) => {
-                    // A task's panic is its own: async-task hands it to the awaiting side, if there is one.
-                    let run =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runnable.run()));
-                    if let Err(panic) = run {
-                        let what = crate::executor::burst::describe(panic.as_ref());
-                        tracing::error!(target: "parkade", "a task panicked: {what}");
-                    }
+                    // Its panics are caught within: `executor::task`.
+                    runnable.run();
                 }
                 Job::Burst { service, cell } => {
                     if let Some(service) = self.service(service) {
@@ -237,13 +234,32 @@ impl Worker {
         for service in services {
             service.clear();
         }
+        // Whoever posts from here on finds this, or is found below; see `executor::remote`.
+        self.home.ended.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        // A woken task is queued, and dropped with the queue: here, as its future may not be dropped on another thread.
+        // Dropping one may spawn or wake another, or close a connection. One that another thread is waking this very
+        // moment arrives in the inbox.
+        let end = std::time::Instant::now() + CLEARING;
         loop {
-            // Dropping a task may wake another one.
+            let tasks: Vec<_> = self.tasks.borrow().iter().map(|(_, w)| w.clone()).collect();
+            for waker in tasks {
+                waker.wake();
+            }
             let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
-            let message = self.home.inbox.pop();
-            if jobs.is_empty() && message.is_none() {
+            drop(jobs);
+            while let Some(message) = self.home.inbox.pop() {
+                drop(message);
+            }
+            let done = self.tasks.borrow().is_empty() && self.jobs.borrow().is_empty();
+            if done && self.home.inbox.is_empty() {
                 break;
             }
+            if std::time::Instant::now() > end {
+                tracing::error!(target: "parkade", "worker {}: tasks are left behind", self.home.id);
+                break;
+            }
+            std::thread::yield_now();
         }
     }
 }
