@@ -5,7 +5,6 @@ use super::task::spawn;
 use crate::worker::Home;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -88,10 +87,7 @@ impl<T> Future for Remote<T> {
         if let State::Pending(waker) = &mut *state {
             *waker = Some(cx.waker().clone());
             drop(state);
-            // Pairs with the fence in `Worker::clear`: an ending worker says so and then empties its inbox; the message
-            // was pushed before. Either it is found there, or the end is seen here.
-            fence(Ordering::SeqCst);
-            if !self.home.ended.load(Ordering::Relaxed) {
+            if !self.home.ended.has_ended() {
                 return Poll::Pending;
             }
             state = self.answer.lock();

@@ -260,8 +260,9 @@ impl StateWord {
         .map(|(old, _)| old.owner())
     }
 
-    /// Ends this generation. Comes before `close(fd)`: an event of the old one is stale from here on.
+    /// Ends this generation. Comes before `close(fd)`: an event of the old one is stale from here on. A swap, like every
+    /// other transition: a late event's own exchange comes before it or fails.
     pub(crate) fn retire(&self) {
-        self.0.store(0, Ordering::Release);
+        self.0.swap(0, Ordering::AcqRel);
     }
 }

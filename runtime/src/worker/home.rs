@@ -1,5 +1,6 @@
 //! What a home worker shares with the others: its pollset, its slots and its inbox.
 
+use crate::executor::flags::Ended;
 use crate::executor::inbox::{Inbox, Message};
 use crate::metrics::Counters;
 use crate::net::next::{Carry, Output, Rare, Then};
@@ -11,7 +12,7 @@ use crate::reactor::{BATCH, Event, Interest, Pollset, token};
 use crate::worker::Worker;
 use slab::Slab;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A home worker, as every thread may see it.
@@ -28,7 +29,7 @@ pub(crate) struct Home {
     /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
     pub(crate) sleeps_until: AtomicU32,
     /// Its worker has ended and takes no more messages.
-    pub(crate) ended: AtomicBool,
+    pub(crate) ended: Ended,
     rare: Mutex<Slab<Rare>>,
 }
 
@@ -49,7 +50,7 @@ impl Home {
             counters: Counters::default(),
             connections: AtomicU32::new(0),
             sleeps_until: AtomicU32::new(now),
-            ended: AtomicBool::new(false),
+            ended: Ended::new(),
             rare: Mutex::default(),
         })
     }
@@ -79,11 +80,9 @@ impl Home {
         else {
             return;
         };
-        if foreign
-            && before(due, self.sleeps_until.load(Ordering::Relaxed))
-            && self.harvest.must_wake()
-        {
-            self.pollset.wake();
+        if foreign && before(due, self.sleeps_until.load(Ordering::Relaxed)) {
+            // A message, not a bare wake: the owner may have read its next deadline and not be asleep yet.
+            self.post(Message::Spawn(Box::new(|| {})));
         }
     }
 
@@ -184,7 +183,7 @@ impl Batch {
     }
 
     #[cfg_attr(
-        not(any(test, loom)),
+        any(loom, not(test)),
         allow(dead_code, reason = "for the monitor, which is not built yet")
     )]
     /// Neighbour: what the owner may not have got to yet.

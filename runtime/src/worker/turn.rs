@@ -6,7 +6,7 @@ use crate::reactor::{BATCH, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Jobs run in one turn before the kernel is asked again.
@@ -100,7 +100,9 @@ impl Worker {
                 at.saturating_sub(clock::monotonic_ns()),
             ));
         }
-        if let Some(due) = self.home.slots.books().wheel.next_due() {
+        // `sleeps_until` is stored under the lock: a link that comes later compares with this one.
+        let books = self.home.slots.books();
+        if let Some(due) = books.wheel.next_due() {
             self.home.sleeps_until.store(due, Ordering::Relaxed);
             let now = clock::monotonic_ms();
             at_most(Duration::from_millis(
@@ -113,6 +115,7 @@ impl Worker {
                 Ordering::Relaxed,
             );
         }
+        drop(books);
         if let Some(grace) = self.shared.grace_left() {
             at_most(grace);
         }
@@ -234,9 +237,8 @@ impl Worker {
         for service in services {
             service.clear();
         }
-        // Whoever posts from here on finds this, or is found below; see `executor::remote`.
-        self.home.ended.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        // Whoever posts from here on sees this, or is found below.
+        self.home.ended.end();
         // A woken task is queued, and dropped with the queue: here, as its future may not be dropped on another thread.
         // Dropping one may spawn or wake another, or close a connection. One that another thread is waking this very
         // moment arrives in the inbox.
