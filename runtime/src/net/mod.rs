@@ -7,7 +7,7 @@
 //! connections in.
 
 pub(crate) mod accept;
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod conn;
 pub(crate) mod idle;
 pub(crate) mod linger;
