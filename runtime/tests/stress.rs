@@ -28,7 +28,7 @@ async fn serve(mut conn: Conn) -> parkade::Result<Next> {
         if conn.ended() {
             return Ok(Next::Close(conn));
         }
-        if conn.requests() % 3 != 0 {
+        if !conn.requests().is_multiple_of(3) {
             conn.add_request();
             return Ok(Next::Park(conn, Keepalive::millis(500)));
         }
