@@ -24,6 +24,7 @@ impl Counter {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: Counter,
+    pub(crate) opened: Counter,
     pub(crate) closed: Counter,
     pub(crate) bursts: Counter,
     pub(crate) requests: Counter,
@@ -49,6 +50,8 @@ pub struct WorkerMetrics {
     pub connections: u64,
     /// Connections placed here since the start.
     pub accepted: u64,
+    /// Sockets that tasks have opened here: they count as connections too.
+    pub opened: u64,
     /// Connections of this worker that have ended.
     pub closed: u64,
     /// Bursts started by this worker.
@@ -57,7 +60,7 @@ pub struct WorkerMetrics {
     pub requests: u64,
     /// Deadlines that ended a connection.
     pub timeouts: u64,
-    /// Panics caught.
+    /// Panics caught, in bursts and in tasks.
     pub panics: u64,
     /// Events taken over from stuck neighbours.
     pub rescued: u64,

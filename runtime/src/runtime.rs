@@ -3,6 +3,7 @@
 use crate::blocking::Reserves;
 use crate::error::{Error, Result};
 use crate::executor::inbox::Message;
+use crate::executor::remote::Remote;
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::net::service::{AnyService, Service};
 use crate::reactor::epoll::Epoll;
@@ -280,13 +281,25 @@ fn work(shared: Arc<Shared>, home: Arc<Home>, cpu: Option<usize>) {
             }
         }
     }
+    let abort = AbortOnPanic;
     let worker = Worker::new(shared.clone(), home);
     let entered = Worker::enter(&worker);
     worker.run();
     worker.clear();
     drop(entered);
+    std::mem::forget(abort);
     *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     shared.all_ended.notify_all();
+}
+
+/// Panics of bursts, tasks and wakers are caught. One of our own would leave a process whose connections nobody serves.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        tracing::error!(target: "parkade", "a worker panicked outside any handler: aborting");
+        std::process::abort();
+    }
 }
 
 fn cpus() -> Vec<usize> {
@@ -407,28 +420,16 @@ impl Runtime {
         }
     }
 
-    /// Runs `future` on worker 0 and waits for its output.
+    /// Runs `future` on worker 0 and waits for its output. What is not `Send` is made there by [`Handle::spawn_on`].
     ///
     /// # Panics
     /// If the future panics, or the runtime is shut down before it is done.
-    #[allow(clippy::panic, reason = "documented")]
     pub fn block_on<F>(&self, future: F) -> F::Output
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (tx, rx) = std::sync::mpsc::channel();
-        let make = move || {
-            let handle = crate::spawn(async move {
-                let _ = tx.send(future.await);
-            });
-            drop(handle);
-        };
-        self.shared.homes[0].post(Message::Spawn(Box::new(make)));
-        match rx.recv() {
-            Ok(output) => output,
-            Err(_) => panic!("the future of block_on panicked or its runtime ended"),
-        }
+        block_on(self.handle().spawn_on(0, move || future))
     }
 
     /// A handle for other threads.
@@ -465,6 +466,35 @@ impl Handle {
         }
     }
 
+    /// Makes a future on a worker (counted modulo their number), where it runs as a task. It need not be `Send`.
+    ///
+    /// ```
+    /// use parkade::{Runtime, Workers};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let runtime = Runtime::builder().workers(Workers::Count(2)).build()?;
+    /// let seven = runtime.handle().spawn_on(1, || async {
+    ///     let shared = Rc::new(Cell::new(3));
+    ///     let other = shared.clone();
+    ///     parkade::spawn(async move { other.set(other.get() + 4) }).await;
+    ///     shared.get()
+    /// });
+    /// assert_eq!(parkade::block_on(seven), 7);
+    /// # Ok::<(), parkade::Error>(())
+    /// ```
+    pub fn spawn_on<F>(
+        &self,
+        worker: usize,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> Remote<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: Send + 'static,
+    {
+        let homes = &self.0.homes;
+        Remote::spawn(&homes[worker % homes.len()], make)
+    }
+
     /// The counters of now.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
@@ -473,6 +503,7 @@ impl Handle {
             WorkerMetrics {
                 connections: u64::from(home.connections.load(Ordering::Relaxed)),
                 accepted: c.accepted.get(),
+                opened: c.opened.get(),
                 closed: c.closed.get(),
                 bursts: c.bursts.get(),
                 requests: c.requests.get(),

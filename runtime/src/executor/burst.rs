@@ -4,6 +4,7 @@
 //! no allocation. Only a pending one keeps its cell, whose waker any thread may use; a wake that outlives its burst
 //! polls whatever burst is in the cell then, which is a spurious wake and harmless.
 
+use super::flags::Queued;
 use super::inbox::Message;
 use crate::net::conn::Conn;
 use crate::net::next::{Carry, Next};
@@ -16,7 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A recycled place for one burst future.
@@ -40,9 +40,7 @@ struct BurstWake {
     home: Arc<Home>,
     service: u8,
     cell: u32,
-    /// A message or job for this cell is under way. Set by the waker, cleared by the worker before it polls: both are
-    /// swaps, so a waker that still found it set happened before the clearing, and the poll sees what it published.
-    queued: AtomicBool,
+    queued: Queued,
 }
 
 impl Wake for BurstWake {
@@ -51,7 +49,7 @@ impl Wake for BurstWake {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.queued.swap(true, Ordering::AcqRel) {
+        if !self.queued.set() {
             return;
         }
         let (service, cell) = (self.service, self.cell);
@@ -116,7 +114,7 @@ impl<S: Service> Bursts<S> {
             home: self.home.clone(),
             service: self.id,
             cell,
-            queued: AtomicBool::new(false),
+            queued: Queued::new(),
         });
         let waker = Waker::from(wake.clone());
         BurstCell {
@@ -128,7 +126,7 @@ impl<S: Service> Bursts<S> {
 
     /// Polls the cell once; what is pending goes back to its place, what is ready frees it.
     fn drive(&self, worker: &Rc<Worker>, index: u32, mut cell: BurstCell<S::Burst>) {
-        cell.wake.queued.swap(false, Ordering::AcqRel);
+        cell.wake.queued.clear();
         let mut cx = Context::from_waker(&cell.waker);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             match cell.future.as_mut().project().as_pin_mut() {
@@ -217,7 +215,7 @@ impl<S: Service> LocalService for Bursts<S> {
         let Some(cell) = cell else { return };
         if cell.future.0.is_none() {
             // A late wake of a cell that is free.
-            cell.wake.queued.store(false, Ordering::Release);
+            cell.wake.queued.clear();
             self.cells.borrow_mut().all[index as usize] = Some(cell);
             return;
         }

@@ -125,8 +125,15 @@ impl Worker {
             return;
         }
         let home = Arc::clone(&self.home);
-        let oldest = home.slots.books().wheel.soonest(&home.slots, EVICTED);
-        for index in oldest {
+        let mut oldest = [0; EVICTED];
+        let parked = |index| {
+            let slot = home.slots.slot(index);
+            slot.is_some_and(|s| s.state.peek().has(PARKED))
+        };
+        let books = home.slots.books();
+        let found = books.wheel.soonest(&home.slots, &mut oldest, parked);
+        drop(books);
+        for &index in &oldest[..found] {
             let Some(slot) = home.slots.slot(index) else {
                 continue;
             };

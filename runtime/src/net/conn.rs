@@ -1,10 +1,12 @@
 //! The handle a burst holds.
 
+use super::claim::Claim;
+use super::idle::{Idle, Idling};
 use super::next::Carry;
 use crate::buf::Buffer;
 use crate::park::peer::Peer;
 use crate::park::slots::{Cold, Slot};
-use crate::park::state::{EXPIRED, RDHUP, READY, WREADY};
+use crate::park::state::{RDHUP, READY, WREADY};
 use crate::sys::socket;
 use crate::time::Deadline;
 use crate::worker::{Home, Worker};
@@ -16,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A connection that has been taken up for a burst of input.
 ///
@@ -95,27 +98,13 @@ impl Conn {
         if spare.is_empty() {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let room = spare.len();
-        let slot = self.home().slots.claimed(self.index);
-        let read = socket::recv(slot.fd(), spare);
-        // With a FIN announced only the end itself says that nothing more comes (one edge for both).
-        let fin = slot.state.peek().has(RDHUP);
-        match read {
-            Ok(0) => {
-                self.ended = true;
-                self.drained = true;
-                Ok(0)
-            }
-            Ok(n) => {
-                buf.advance(n);
-                self.drained = n < room && !fin;
-                Ok(n)
-            }
-            Err(e) => {
-                self.drained = e.kind() == ErrorKind::WouldBlock;
-                Err(e)
-            }
+        let (read, drained) = self.claim().recv(spare);
+        self.drained = drained;
+        if let Ok(n) = read {
+            self.ended |= n == 0;
+            buf.advance(n);
         }
+        read
     }
 
     /// Whether the last read left nothing behind: the connection may park without another one.
@@ -227,19 +216,16 @@ impl Conn {
 
     /// Waits for one of `edges` or the I/O deadline.
     fn poll_edge(&mut self, cx: &mut Context<'_>, edges: u64) -> Poll<io::Result<()>> {
-        let waiter = self.worker.waiter(self.slot(), cx.waker());
-        let slot = self.slot();
-        slot.waiter.store(waiter + 1, Relaxed);
-        match slot.state.wait_for(edges, self.timed) {
-            Err(seen) if seen.has(EXPIRED) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
-            Err(_) => Poll::Ready(Ok(())),
-            Ok(()) => {
-                if self.timed {
-                    self.home()
-                        .relink(self.index, self.generation, self.worker.as_ref());
-                }
-                Poll::Pending
-            }
+        self.claim().poll_edge(cx, edges, self.timed)
+    }
+
+    /// What an edge, a wait or a read needs of it.
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            worker: &self.worker,
+            home: self.home(),
+            index: self.index,
+            generation: self.generation,
         }
     }
 
@@ -249,6 +235,36 @@ impl Conn {
         if let Some(d) = deadline {
             self.slot().deadline.store(d.0, Relaxed);
         }
+    }
+
+    /// Waits for input as a pending burst, at most `most` (six days at the farthest).
+    ///
+    /// The soft way to be idle: the future stays, with all it holds, and its worker keeps the connection; a connection
+    /// that returns as [`crate::Next::Park`] costs less and may be taken up by any worker. It needs no buffer: give back
+    /// what [`Conn::recv_ready`] lent first. Whatever the I/O deadline is, it does not count meanwhile and counts again
+    /// afterwards. Ends at once if the last read may have left something ([`Conn::drained`]). Cancel safe.
+    ///
+    /// ```no_run
+    /// # use parkade::{Conn, Idle, Next};
+    /// # use std::time::Duration;
+    /// async fn talk(mut conn: Conn) -> parkade::Result<Next> {
+    ///     loop {
+    ///         while let Some(chunk) = conn.recv_ready().await? {
+    ///             conn.send(chunk.filled()).await?;
+    ///         }
+    ///         if conn.ended() || conn.idle(Duration::from_secs(30)).await != Idle::Input {
+    ///             return Ok(Next::Close(conn));
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub async fn idle(&mut self, most: Duration) -> Idle {
+        if !self.drained {
+            return Idle::Input;
+        }
+        let outcome = Idling::new(self.claim(), most).await;
+        self.drained = outcome != Idle::Input;
+        outcome
     }
 
     /// This turn's clock; no system call.

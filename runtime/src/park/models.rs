@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::harvest::HarvestWord;
-use super::state::{ACTIVE, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING};
+use super::state::{
+    ACTIVE, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY, WRITING,
+};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
@@ -58,6 +60,12 @@ fn models_two_harvesters_one_claim() {
             .filter(|r| matches!(r, Readiness::Claimed(_)))
             .count();
         assert_eq!(claims, 1);
+        // The edge of the other one is still announced: the claimer reads, or is told to look again.
+        assert!(
+            [mine, theirs].contains(&Readiness::Recorded),
+            "{mine:?} {theirs:?}"
+        );
+        assert!(state.peek().has(READY));
     });
 }
 
@@ -130,9 +138,10 @@ fn models_a_claim_sees_what_the_park_left() {
     });
 }
 
-/// Owner and remote waker, with a rescuer beside them: a message that was pushed is either seen by the owner before it
-/// sleeps, or the wake descriptor is written. A wake that the rescuer swallows is not reached here (it is written only
-/// while the owner polls, and then nobody harvests): the worker tests cover it.
+/// Owner, remote waker and rescuer: an owner that sleeps with a message it has not seen has its descriptor written.
+/// The owner is turned away while it is harvested, does local work and tries again; a first wait may end for another
+/// reason, and the rescuer then swallow the wake. Nothing is lost even before it is passed on, as the owner looks at
+/// its inbox between POLLING and sleep every time; passing it on serves wakes that carry no message.
 #[test]
 fn models_no_wake_is_slept_through() {
     loom::model(|| {
@@ -142,7 +151,8 @@ fn models_no_wake_is_slept_through() {
         let waker = {
             let (harvest, inbox, descriptor) = (harvest.clone(), inbox.clone(), descriptor.clone());
             thread::spawn(move || {
-                inbox.store(true, Ordering::Release);
+                // As weak as the protocol allows: only the fences order the two looks.
+                inbox.store(true, Ordering::Relaxed);
                 if harvest.must_wake() {
                     descriptor.store(true, Ordering::Release);
                 }
@@ -160,8 +170,18 @@ fn models_no_wake_is_slept_through() {
                 }
             })
         };
-        // One attempt to sleep; finding the set harvested, the owner does local work and comes back later.
-        let asleep = harvest.enter_poll() && !inbox.load(Ordering::Acquire);
+        let mut asleep = false;
+        for attempt in 0..2 {
+            if !harvest.enter_poll() {
+                continue;
+            }
+            asleep = !inbox.load(Ordering::Relaxed);
+            if attempt == 0 || !asleep {
+                // The first wait ends for another reason.
+                harvest.leave_poll();
+                asleep = false;
+            }
+        }
         waker.join().unwrap();
         rescuer.join().unwrap();
         if asleep {
@@ -170,6 +190,161 @@ fn models_no_wake_is_slept_through() {
                 "asleep with a message in the inbox"
             );
         }
-        harvest.leave_poll();
+    });
+}
+
+/// An owner that closes its claimed slot, which is then used again: a late event of the old generation neither brings
+/// the word back nor touches the new connection.
+#[test]
+fn models_close_and_reuse_against_a_late_event() {
+    loom::model(|| {
+        let state = word(ACTIVE | WAITING);
+        let late = {
+            let state = state.clone();
+            thread::spawn(move || state.readiness(GENERATION, OTHER, READY | RDHUP))
+        };
+        state.retire();
+        state.publish(GENERATION + 1, OWNER, PARKED);
+        let seen = late.join().unwrap();
+        assert!(
+            matches!(seen, Readiness::Stale | Readiness::Wake(OWNER)),
+            "{seen:?}"
+        );
+        assert_eq!(state.peek(), Snapshot::new(GENERATION + 1, OWNER, PARKED));
+    });
+}
+
+/// A FIN that is announced while the owner parks is not lost, and stays known: it never comes twice.
+#[test]
+fn models_park_against_fin() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let harvester = {
+            let state = state.clone();
+            thread::spawn(move || state.readiness(GENERATION, OTHER, RDHUP))
+        };
+        let rest = state.rest(PARKED, READY | RDHUP);
+        match harvester.join().unwrap() {
+            Readiness::Claimed(_) => assert_eq!(rest, Rest::Resting),
+            Readiness::Recorded => assert!(matches!(rest, Rest::Again(_))),
+            other => panic!("the end is lost: {other:?}"),
+        }
+        let left = state.peek();
+        assert!(left.has(RDHUP) && left.has(ACTIVE) && !left.has(PARKED));
+    });
+}
+
+/// An output that is laid to rest while its socket becomes writable is taken up again, and the next request, which came
+/// meanwhile, is remembered for the park.
+#[test]
+fn models_write_against_output_and_input_edges() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let harvesters: Vec<_> = [WREADY, READY]
+            .into_iter()
+            .map(|edge| {
+                let state = state.clone();
+                thread::spawn(move || state.readiness(GENERATION, OTHER, edge))
+            })
+            .collect();
+        let rest = state.rest(WRITING, WREADY);
+        let seen: Vec<_> = harvesters.into_iter().map(|h| h.join().unwrap()).collect();
+        let claims = seen
+            .iter()
+            .filter(|s| matches!(s, Readiness::Claimed(_)))
+            .count();
+        match rest {
+            Rest::Resting => assert_eq!(claims, 1, "{seen:?}"),
+            Rest::Again(_) => assert_eq!(claims, 0, "{seen:?}"),
+        }
+        let left = state.peek();
+        assert!(left.has(ACTIVE) && left.has(READY), "{left:?}");
+    });
+}
+
+/// A timed wait: deadline and edge wake the burst exactly once, and the edge is there when the burst looks.
+#[test]
+fn models_expiry_of_a_wait_against_readiness() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        assert!(state.wait_for(READY | RDHUP, true).is_ok());
+        let harvester = {
+            let state = state.clone();
+            thread::spawn(move || state.readiness(GENERATION, OTHER, READY))
+        };
+        let expired = state.expire_wait(GENERATION);
+        let seen = harvester.join().unwrap();
+        let wakes =
+            usize::from(expired == Some(OWNER)) + usize::from(seen == Readiness::Wake(OWNER));
+        assert_eq!(wakes, 1, "{expired:?} {seen:?}");
+        let found = state.wait_for(READY | RDHUP, true).unwrap_err();
+        assert!(found.has(READY), "the edge comes before the timeout");
+        // The expiry stays for the next timed wait, and no park is refused or left waiting for it.
+        assert_eq!(state.rest(PARKED, READY | RDHUP), Rest::Resting);
+        assert_eq!(state.peek(), Snapshot::new(GENERATION, OWNER, PARKED));
+    });
+}
+
+/// Park, timeout and readiness at once, and the timeout finds a renewed deadline: whoever has the slot in the end knows
+/// of the edge.
+#[test]
+fn models_park_against_timeout_and_readiness() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let harvester = {
+            let state = state.clone();
+            thread::spawn(move || state.readiness(GENERATION, OTHER, READY))
+        };
+        let ticker = {
+            let state = state.clone();
+            thread::spawn(move || {
+                let won = state.expire(GENERATION, OWNER).is_some();
+                if won {
+                    state.revive();
+                }
+                won
+            })
+        };
+        let rest = state.rest(PARKED, READY | RDHUP);
+        let (seen, revived) = (harvester.join().unwrap(), ticker.join().unwrap());
+        let left = state.peek();
+        assert!(
+            left.has(ACTIVE) && !left.has(PARKED),
+            "somebody has it: {left:?}"
+        );
+        let again = matches!(rest, Rest::Again(_));
+        let claimed = matches!(seen, Readiness::Claimed(_));
+        assert_eq!(
+            usize::from(again) + usize::from(claimed) + usize::from(revived),
+            1
+        );
+        assert!(
+            again || claimed || left.has(READY),
+            "the edge is lost: {seen:?}"
+        );
+    });
+}
+
+/// Park against a timeout that closes for good, with an event that comes late.
+#[test]
+fn models_park_against_timeout_and_close() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let ticker = {
+            let state = state.clone();
+            thread::spawn(move || {
+                let won = state.expire(GENERATION, OWNER).is_some();
+                if won {
+                    state.retire();
+                }
+                won
+            })
+        };
+        assert_eq!(state.rest(PARKED, READY | RDHUP), Rest::Resting);
+        let seen = state.readiness(GENERATION, OTHER, READY);
+        let closed = ticker.join().unwrap();
+        let claimed = matches!(seen, Readiness::Claimed(_));
+        assert!(claimed != closed, "{seen:?} {closed}");
+        assert_eq!(state.peek() == Snapshot(0), closed);
     });
 }

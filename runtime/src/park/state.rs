@@ -16,7 +16,8 @@
 //! | claim (readiness, adoption) | at rest, generation equal | ACTIVE, owner = me |
 //! | readiness while claimed | ACTIVE | ACTIVE + READY (+ RDHUP, WREADY) |
 //! | rest (park, write, linger) | ACTIVE without READY/RDHUP/WREADY as asked | at rest |
-//! | timeout | at rest | CLOSING |
+//! | timeout | at rest | CLOSING (edges are recorded) |
+//! | revival (farewell, deadline renewed meanwhile) | CLOSING | ACTIVE |
 //! | close | ACTIVE or CLOSING | 0 (generation gone) |
 //!
 //! Every transition is a read-modify-write of this one word, so they are totally ordered per slot. A claim acquires
@@ -94,7 +95,7 @@ pub(crate) enum Readiness {
     Recorded,
     /// Its owner awaits this edge: wake the burst on that worker.
     Wake(u16),
-    /// Another generation, or on its way out: the event means nothing any more.
+    /// Another generation, or on its way to another process: the event means nothing any more.
     Stale,
 }
 
@@ -148,8 +149,11 @@ impl StateWord {
     /// An event (`edges` of READY, WREADY, RDHUP) of `generation` was harvested by worker `me`.
     pub(crate) fn readiness(&self, generation: u32, me: u16, edges: u64) -> Readiness {
         let outcome = self.update(|s| {
-            if s.generation() != generation || s.has(CLOSING | MOVING) {
+            if s.generation() != generation || s.has(MOVING) {
                 None
+            } else if s.has(CLOSING) {
+                // The winner may take it up again; an edge comes only once.
+                Some(s.with(s.owner(), s.flags() | edges))
             } else if s.has(PARKED) && edges & (READY | RDHUP) == 0 {
                 // An output edge of an armed registration: nobody is writing.
                 None
@@ -198,20 +202,27 @@ impl StateWord {
         }
     }
 
-    /// The owner is about to await `edges`: either one of them has come (cleared and returned), or WAITING is set.
+    /// The owner is about to await `edges`: either one of them has come (cleared and returned), or a timed wait has run
+    /// out (the same), or WAITING is set. An edge goes first, and the expiry then stays for the next timed wait: an
+    /// edge that was cleared and told as a timeout would be missing when the connection parks.
     pub(crate) fn wait_for(&self, edges: u64, timed: bool) -> Result<(), Snapshot> {
+        let (expired, wait) = if timed {
+            (EXPIRED, WAITING | TIMED)
+        } else {
+            (0, WAITING)
+        };
         let outcome = self.update(|s| {
-            if s.has(edges | EXPIRED) {
-                Some(s.with(s.owner(), s.flags() & !((edges & !RDHUP) | EXPIRED)))
+            let flags = if s.has(edges) {
+                s.flags() & !(edges & !RDHUP)
+            } else if s.has(expired) {
+                s.flags() & !EXPIRED
             } else {
-                Some(s.with(
-                    s.owner(),
-                    s.flags() | WAITING | if timed { TIMED } else { 0 },
-                ))
-            }
+                s.flags() | wait
+            };
+            Some(s.with(s.owner(), flags))
         });
         match outcome {
-            Ok((old, _)) if old.has(edges | EXPIRED) => Err(old),
+            Ok((old, _)) if old.has(edges | expired) => Err(old),
             _ => Ok(()),
         }
     }
@@ -227,16 +238,16 @@ impl StateWord {
     pub(crate) fn expire(&self, generation: u32, me: u16) -> Option<Snapshot> {
         self.update(|s| {
             (s.generation() == generation && s.at_rest())
-                .then(|| s.with(me, (s.flags() & (OUT_ARMED | RDHUP)) | CLOSING))
+                .then(|| s.with(me, (s.flags() & (OUT_ARMED | RDHUP | READY)) | CLOSING))
         })
         .ok()
         .map(|(old, _)| old)
     }
 
-    /// The winner of [`StateWord::expire`] takes the connection up again, to send a farewell.
+    /// The winner of [`StateWord::expire`] takes the connection up again, with what came meanwhile.
     pub(crate) fn revive(&self) {
-        let _ =
-            self.update(|s| Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | ACTIVE)));
+        let kept = OUT_ARMED | RDHUP | READY | WREADY;
+        let _ = self.update(|s| Some(s.with(s.owner(), (s.flags() & kept) | ACTIVE)));
     }
 
     /// The deadline of a pending read or write passed; `Some(owner)` if its burst must be woken.
@@ -249,8 +260,9 @@ impl StateWord {
         .map(|(old, _)| old.owner())
     }
 
-    /// Ends this generation. Comes before `close(fd)`: an event of the old one is stale from here on.
+    /// Ends this generation. Comes before `close(fd)`: an event of the old one is stale from here on. A swap, like every
+    /// other transition: a late event's own exchange comes before it or fails.
     pub(crate) fn retire(&self) {
-        self.0.store(0, Ordering::Release);
+        self.0.swap(0, Ordering::AcqRel);
     }
 }

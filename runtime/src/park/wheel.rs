@@ -6,18 +6,25 @@
 //! than `max(64 ms, remaining / 16)` after the deadlines in it.
 //!
 //! Deadlines are *lazy*: renewing one is a store to the slot, nothing moves. When its bucket is due, an entry is
-//! looked at once and either expires or moves to the bucket of its current deadline. Only a deadline that would be
+//! looked at once and either expires or moves to the bucket of its current deadline. Buckets that are due go, whole and
+//! in order, to the *overdue* list, from which one call takes a bounded number of entries: what is left waits for the
+//! next call, and is due until then. Lists are first in, first out: what was linked first is looked at first. Only a deadline that would be
 //! seen too late, or so early that the look would be a wasted wake-up, is linked anew ([`Wheel::needs_relink`]).
 
 /// No slot.
 pub(crate) const NIL: u32 = u32::MAX;
+/// Entries looked at in one call: closing one costs some microseconds, and connections are served in between.
+pub(crate) const LOOKS: usize = 128;
 /// The due time of what is in no bucket; real due times are even multiples of 64 and never collide with it.
 pub(crate) const UNLINKED: u32 = 1;
 
 const LEVELS: usize = 10;
 const BUCKETS: u32 = 64;
 const BASE_SHIFT: u32 = 6;
-const HEAD: u32 = 0x8000_0000;
+/// A link that is no slot but the list itself, by its number: the first entry's `prev`, the last one's `next`.
+const LIST: u32 = 0x8000_0000;
+/// The number of the overdue list; those before it are the buckets.
+const OVERDUE: usize = LEVELS * BUCKETS as usize;
 /// The farthest a deadline may lie ahead.
 pub(crate) const HORIZON: u32 = 1 << 29;
 
@@ -40,11 +47,23 @@ pub(crate) enum Verdict {
     Drop,
 }
 
-/// Bucket heads and their occupancy.
+/// The ends of a list.
+#[derive(Clone, Copy)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+const EMPTY: List = List {
+    head: NIL,
+    tail: NIL,
+};
+
+/// Bucket ends and their occupancy.
 pub(crate) struct Wheel {
-    heads: [[u32; BUCKETS as usize]; LEVELS],
+    lists: [List; OVERDUE + 1],
     occupied: [u64; LEVELS],
-    /// Every bucket due at or before this has been processed.
+    /// Every bucket due at or before this is empty: its entries are overdue or were looked at.
     done: u32,
 }
 
@@ -83,7 +102,7 @@ fn bucket_of(level: usize, due: u32) -> u32 {
 impl Wheel {
     pub(crate) fn new(now: u32) -> Self {
         Self {
-            heads: [[NIL; BUCKETS as usize]; LEVELS],
+            lists: [EMPTY; OVERDUE + 1],
             occupied: [0; LEVELS],
             done: now,
         }
@@ -105,7 +124,7 @@ impl Wheel {
 
     /// Links `i`, which must be in no bucket.
     pub(crate) fn insert(&mut self, links: &impl Links, i: u32, deadline: u32, now: u32) {
-        self.catch_up(now);
+        self.advance(links, now);
         // An entry never goes into a bucket that was processed already.
         let base = if before(now, self.done) {
             self.done
@@ -114,15 +133,27 @@ impl Wheel {
         };
         let (level, due) = place(deadline, base);
         let bucket = bucket_of(level, due);
-        let head = &mut self.heads[level][bucket as usize];
         links.set_due(i, due);
-        links.set_prev(i, HEAD | (level as u32) << 8 | bucket);
-        links.set_next(i, *head);
-        if *head != NIL {
-            links.set_prev(*head, i);
-        }
-        *head = i;
+        self.append(links, number(level, bucket), i, i);
         self.occupied[level] |= 1 << bucket;
+    }
+
+    /// Appends the chain from `first` to `last` to a list.
+    fn append(&mut self, links: &impl Links, list: usize, first: u32, last: u32) {
+        let end = LIST | list as u32;
+        let List { head, tail } = self.lists[list];
+        if head == NIL {
+            links.set_prev(first, end);
+            self.lists[list] = List {
+                head: first,
+                tail: last,
+            };
+        } else {
+            links.set_prev(first, tail);
+            links.set_next(tail, first);
+            self.lists[list].tail = last;
+        }
+        links.set_next(last, end);
     }
 
     /// Unlinks `i`; no effect on what is in no bucket.
@@ -131,113 +162,146 @@ impl Wheel {
             return;
         }
         let (prev, next) = (links.prev(i), links.next(i));
-        if prev & HEAD != 0 {
-            let (level, bucket) = ((prev >> 8 & 0xFF) as usize, prev & 0xFF);
-            self.heads[level][bucket as usize] = next;
-            if next == NIL {
-                self.occupied[level] &= !(1 << bucket);
+        match (list_of(prev), list_of(next)) {
+            (Some(list), Some(_)) => {
+                self.lists[list] = EMPTY;
+                if list < OVERDUE {
+                    self.occupied[list / BUCKETS as usize] &= !(1 << (list % BUCKETS as usize));
+                }
             }
-        } else {
-            links.set_next(prev, next);
-        }
-        if next != NIL {
-            links.set_prev(next, prev);
+            (Some(list), None) => {
+                self.lists[list].head = next;
+                links.set_prev(next, prev);
+            }
+            (None, Some(list)) => {
+                self.lists[list].tail = prev;
+                links.set_next(prev, next);
+            }
+            (None, None) => {
+                links.set_next(prev, next);
+                links.set_prev(next, prev);
+            }
         }
         links.set_due(i, UNLINKED);
     }
 
-    /// The end of the first occupied window of `level`.
-    fn first(&self, level: usize) -> Option<u32> {
-        if self.occupied[level] == 0 {
+    /// The end of the first window of `level` that `occupied` marks.
+    fn first(&self, level: usize, occupied: u64) -> Option<u32> {
+        if occupied == 0 {
             return None;
         }
         // Buckets in use have ends in (done, done + 64 widths]: rotate so that the next one comes first.
         let width = 1u32 << shift(level);
         let start = self.done & !(width - 1);
         let from = bucket_of(level, start.wrapping_add(width));
-        let ahead = self.occupied[level].rotate_right(from).trailing_zeros();
+        let ahead = occupied.rotate_right(from).trailing_zeros();
         Some(start.wrapping_add(width.wrapping_mul(ahead + 1)))
     }
 
-    /// When the next bucket is due.
-    pub(crate) fn next_due(&self) -> Option<u32> {
-        let mut soonest: Option<u32> = None;
-        for level in 0..LEVELS {
-            if let Some(end) = self.first(level)
-                && soonest.is_none_or(|s| before(end, s))
+    /// The level and the end of the first window that is marked; of equal ends the finest level's.
+    fn earliest(&self, occupied: &[u64; LEVELS]) -> Option<(usize, u32)> {
+        let mut earliest: Option<(usize, u32)> = None;
+        for (level, marked) in occupied.iter().enumerate() {
+            if let Some(end) = self.first(level, *marked)
+                && earliest.is_none_or(|(_, e)| before(end, e))
             {
-                soonest = Some(end);
+                earliest = Some((level, end));
             }
         }
-        soonest
+        earliest
     }
 
-    /// Buckets are told apart by `done` alone, so it must not fall behind `now` while nothing is due: a new entry
-    /// would be taken for one of an earlier turn of its level, or after 2^31 ms of rest for one that was processed.
-    fn catch_up(&mut self, now: u32) {
-        match self.next_due() {
-            None => self.done = now,
-            Some(end) if before(now, end) && before(self.done, now) => self.done = now,
-            Some(_) => {}
+    /// When the next bucket is due; a moment that has passed while entries are overdue.
+    pub(crate) fn next_due(&self) -> Option<u32> {
+        if self.lists[OVERDUE].head != NIL {
+            return Some(self.done);
+        }
+        self.earliest(&self.occupied).map(|(_, end)| end)
+    }
+
+    /// Moves what is due to the overdue list and `done` to `now`. Buckets are told apart by `done` alone, so it must
+    /// not fall behind: a new entry would be taken for one of an earlier turn of its level.
+    fn advance(&mut self, links: &impl Links, now: u32) {
+        while let Some((level, end)) = self.earliest(&self.occupied) {
+            if before(now, end) {
+                break;
+            }
+            let bucket = bucket_of(level, end);
+            let due = std::mem::replace(&mut self.lists[number(level, bucket)], EMPTY);
+            self.occupied[level] &= !(1 << bucket);
+            self.append(links, OVERDUE, due.head, due.tail);
+        }
+        if before(self.done, now) || self.next_due().is_none() {
+            self.done = now;
         }
     }
 
-    /// Looks once at every entry of every bucket that is due; `judge` sees each with the wheel free of it.
+    /// Looks once at what is due, at most at `looks` entries; `judge` sees each with the wheel free of it.
     pub(crate) fn expire(
         &mut self,
         links: &impl Links,
         now: u32,
+        looks: usize,
         mut judge: impl FnMut(u32) -> Verdict,
     ) {
-        // What stays goes back only when every due bucket is empty, else a late call would meet it again. Until then
-        // `next` chains it and `prev` holds its deadline; `due` says that it is in no bucket.
-        let mut kept = NIL;
-        while let Some(end) = self.next_due().filter(|end| !before(now, *end)) {
-            for level in 0..LEVELS {
-                if self.first(level) != Some(end) {
-                    continue;
-                }
-                let bucket = bucket_of(level, end);
-                let mut i = std::mem::replace(&mut self.heads[level][bucket as usize], NIL);
-                self.occupied[level] &= !(1 << bucket);
-                while i != NIL {
-                    let next = links.next(i);
-                    links.set_due(i, UNLINKED);
-                    if let Verdict::Keep(deadline) = judge(i) {
-                        links.set_prev(i, deadline);
-                        links.set_next(i, kept);
-                        kept = i;
-                    }
-                    i = next;
-                }
+        self.advance(links, now);
+        for _ in 0..looks {
+            let i = self.lists[OVERDUE].head;
+            if i == NIL {
+                break;
             }
-            self.done = end;
-        }
-        self.catch_up(now);
-        while kept != NIL {
-            let (i, deadline) = (kept, links.prev(kept));
-            kept = links.next(i);
-            self.insert(links, i, deadline, now);
+            self.remove(links, i);
+            // What is linked again goes to a bucket that is due later than now, so it is not met twice.
+            if let Verdict::Keep(deadline) = judge(i) {
+                self.insert(links, i, deadline, now);
+            }
         }
     }
 
-    /// The entries of the bucket that is due first: the longest parked, more or less.
-    pub(crate) fn soonest(&self, links: &impl Links, most: usize) -> Vec<u32> {
-        let mut found = Vec::new();
-        let Some(end) = self.next_due() else {
-            return found;
-        };
-        for level in 0..LEVELS {
-            if self.first(level) == Some(end) {
-                let mut i = self.heads[level][bucket_of(level, end) as usize];
-                while i != NIL && found.len() < most {
-                    found.push(i);
-                    i = links.next(i);
+    /// Fills `found` with the entries that are due first and pass `wanted`, in order: the longest parked, more or less.
+    /// Looks at [`Self::SEARCHED`] at most. Returns how many there are.
+    pub(crate) fn soonest(
+        &self,
+        links: &impl Links,
+        found: &mut [u32],
+        mut wanted: impl FnMut(u32) -> bool,
+    ) -> usize {
+        let mut occupied = self.occupied;
+        let mut list = OVERDUE;
+        let (mut count, mut looks) = (0, 0);
+        loop {
+            let mut i = self.lists[list].head;
+            while i != NIL && list_of(i).is_none() {
+                if count == found.len() || looks == Self::SEARCHED {
+                    return count;
                 }
+                looks += 1;
+                if wanted(i) {
+                    found[count] = i;
+                    count += 1;
+                }
+                i = links.next(i);
             }
+            let Some((level, end)) = self.earliest(&occupied) else {
+                return count;
+            };
+            let bucket = bucket_of(level, end);
+            occupied[level] &= !(1 << bucket);
+            list = number(level, bucket);
         }
-        found
     }
+
+    /// The most entries that [`Wheel::soonest`] looks at: it holds the lock of its worker's books.
+    const SEARCHED: usize = 1024;
+}
+
+fn number(level: usize, bucket: u32) -> usize {
+    level * BUCKETS as usize + bucket as usize
+}
+
+/// The list that a link stands for, if it is not a slot.
+fn list_of(link: u32) -> Option<usize> {
+    (link & LIST != 0).then_some((link & !LIST) as usize)
 }
 
 #[cfg(test)]
@@ -279,103 +343,217 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Step {
+        /// A deadline so far ahead of now; it may be earlier than the one before.
         Set(usize, u32),
         Remove(usize),
+        /// An idle worker: it sleeps until the next bucket is due, again and again.
         Advance(u32),
-        Oversleep(u32),
+        /// A worker that was stuck, and looks at most at so many entries when it comes back.
+        Oversleep(u32, usize),
+        /// Time passes and nobody ticks: deadlines are set before the worker comes to it.
+        Stuck(u32),
     }
+
+    const N: usize = 12;
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let span = prop_oneof![1u32..200, 1u32..10_000, 1u32..3_000_000];
+        let pause = prop_oneof![1u32..100, 1u32..5_000, 1u32..1_000_000];
         let step = prop_oneof![
-            4 => (0usize..12, span.clone()).prop_map(|(i, t)| Step::Set(i, t)),
-            1 => (0usize..12).prop_map(Step::Remove),
-            3 => prop_oneof![1u32..100, 1u32..5_000, 1u32..1_000_000].prop_map(Step::Advance),
-            2 => prop_oneof![1u32..100, 1u32..5_000, 1u32..1_000_000].prop_map(Step::Oversleep),
+            4 => (0..N, span).prop_map(|(i, t)| Step::Set(i, t)),
+            1 => (0..N).prop_map(Step::Remove),
+            3 => pause.clone().prop_map(Step::Advance),
+            2 => (pause.clone(), 1..2 * N).prop_map(|(t, n)| Step::Oversleep(t, n)),
+            1 => pause.prop_map(Step::Stuck),
         ];
         proptest::collection::vec(step, 1..120)
+    }
+
+    /// The wheel beside a plain list of (deadline, the span it was set with).
+    struct Pair {
+        table: Table,
+        wheel: Wheel,
+        model: Vec<Option<(u32, u32)>>,
+        now: u32,
+    }
+
+    impl Pair {
+        fn set(&mut self, i: usize, span: u32) {
+            let deadline = self.now.wrapping_add(span);
+            self.model[i] = Some((deadline, span));
+            if Wheel::needs_relink(self.table.due(i as u32), deadline, self.now) {
+                self.wheel.remove(&self.table, i as u32);
+                self.wheel.insert(&self.table, i as u32, deadline, self.now);
+            }
+        }
+
+        /// One call; gives what was looked at, with the due times at that moment.
+        fn expire(&mut self, looks: usize) -> Vec<(u32, u32)> {
+            let now = self.now;
+            let due: Vec<u32> = (0..N as u32).map(|i| self.table.due(i)).collect();
+            let mut seen = Vec::new();
+            self.wheel.expire(&self.table, now, looks, |i| {
+                seen.push((i, due[i as usize]));
+                match self.model[i as usize] {
+                    Some((d, _)) if before(now, d) => Verdict::Keep(d),
+                    _ => {
+                        self.model[i as usize] = None;
+                        Verdict::Drop
+                    }
+                }
+            });
+            seen
+        }
+
+        fn nothing_is_overlooked(&self) {
+            for (d, span) in self.model.iter().flatten() {
+                let late = self.now.wrapping_sub(*d) as i32;
+                assert!(
+                    late < (*span as i32 / 16).max(64),
+                    "overlooked: {late} ms late of {span}"
+                );
+            }
+        }
+
+        /// Every entry that is linked is found in exactly one list, whose ends and marks are right.
+        fn is_sound(&self) {
+            let mut found = Vec::new();
+            for (list, ends) in self.wheel.lists.iter().enumerate() {
+                let marked =
+                    list == OVERDUE || self.wheel.occupied[list / 64] & 1 << (list % 64) != 0;
+                assert!(marked || ends.head == NIL, "list {list}");
+                assert_eq!(ends.head == NIL, ends.tail == NIL, "list {list}");
+                let (mut i, mut prev) = (ends.head, LIST | list as u32);
+                while i != NIL && list_of(i).is_none() {
+                    assert_eq!(self.table.prev(i), prev);
+                    found.push(i);
+                    (prev, i) = (i, self.table.next(i));
+                }
+                if ends.head != NIL {
+                    assert_eq!((prev, i), (ends.tail, LIST | list as u32));
+                }
+            }
+            found.sort_unstable();
+            let linked: Vec<u32> = (0..N as u32)
+                .filter(|i| self.table.due(*i) != UNLINKED)
+                .collect();
+            assert_eq!(found, linked);
+            let mut soonest = [0; N];
+            let n = self.wheel.soonest(&self.table, &mut soonest, |_| true);
+            assert_eq!(n, linked.len());
+            let dues = soonest[..n]
+                .windows(2)
+                .map(|w| (self.table.due(w[0]), self.table.due(w[1])));
+            assert!(
+                dues.clone().all(|(a, b)| !before(b, a)),
+                "out of order: {:?}",
+                dues.collect::<Vec<_>>()
+            );
+        }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
         /// Against a plain list of deadlines: nothing expires early, nothing is overlooked beyond its tolerance,
-        /// whether deadlines grow or shrink, and across the wrap of the clock.
+        /// whether deadlines grow or shrink, across the wrap of the clock; a bounded call looks at what is due first,
+        /// and what it leaves is due until a later call gets to it.
         #[test]
         fn agrees_with_a_naive_list(start in prop_oneof![Just(0u32), Just(u32::MAX - 4_000), any::<u32>()], steps in steps()) {
-            let table = Table::new(12);
-            let mut wheel = Wheel::new(start);
-            let mut now = start;
-            // deadline and the span it was last set or looked at with
-            let mut model: Vec<Option<(u32, u32)>> = vec![None; 12];
+            let mut pair = Pair { table: Table::new(N), wheel: Wheel::new(start), model: vec![None; N], now: start };
             for step in steps {
                 match step {
-                    Step::Set(i, span) => {
-                        let deadline = now.wrapping_add(span);
-                        model[i] = Some((deadline, span));
-                        if Wheel::needs_relink(table.due(i as u32), deadline, now) {
-                            wheel.remove(&table, i as u32);
-                            wheel.insert(&table, i as u32, deadline, now);
-                        }
-                    }
+                    Step::Set(i, span) => pair.set(i, span),
                     Step::Remove(i) => {
-                        model[i] = None;
-                        wheel.remove(&table, i as u32);
+                        pair.model[i] = None;
+                        pair.wheel.remove(&pair.table, i as u32);
                     }
-                    Step::Oversleep(by) => {
-                        now = now.wrapping_add(by);
-                        let mut looks = [0; 12];
-                        if wheel.next_due().is_some_and(|due| !before(now, due)) {
-                            wheel.expire(&table, now, |i| {
-                                looks[i as usize] += 1;
-                                match model[i as usize] {
-                                    Some((d, _)) if before(now, d) => Verdict::Keep(d),
-                                    _ => { model[i as usize] = None; Verdict::Drop }
-                                }
-                            });
+                    Step::Stuck(by) => pair.now = pair.now.wrapping_add(by),
+                    Step::Oversleep(by, looks) => {
+                        pair.now = pair.now.wrapping_add(by);
+                        let due = (0..N as u32).filter(|i| {
+                            let due = pair.table.due(*i);
+                            due != UNLINKED && !before(pair.now, due)
+                        }).count();
+                        let mut seen = Vec::new();
+                        while pair.wheel.next_due().is_some_and(|d| !before(pair.now, d)) {
+                            let looked = pair.expire(looks);
+                            prop_assert!(!looked.is_empty() && looked.len() <= looks, "{}", looked.len());
+                            pair.is_sound();
+                            seen.extend(looked);
                         }
-                        prop_assert!(looks.iter().all(|n| *n <= 1), "looked at twice: {:?}", looks);
-                        for (d, span) in model.iter().flatten() {
-                            let late = now.wrapping_sub(*d) as i32;
-                            prop_assert!(late < (*span as i32 / 16).max(64), "overlooked: {} ms late of {}", late, span);
-                        }
+                        prop_assert_eq!(seen.len(), due, "each is looked at once: {:?}", seen);
+                        prop_assert!(seen.windows(2).all(|w| !before(w[1].1, w[0].1)), "out of order: {:?}", seen);
+                        pair.nothing_is_overlooked();
                     }
                     Step::Advance(by) => {
-                        // An idle worker sleeps exactly until the next bucket is due.
-                        let end = now.wrapping_add(by);
+                        let end = pair.now.wrapping_add(by);
                         loop {
-                            let stop = wheel.next_due().filter(|d| before(*d, end)).unwrap_or(end);
-                            prop_assert!(!before(stop, now));
-                            now = stop;
-                            let mut seen = Vec::new();
-                            wheel.expire(&table, now, |i| {
-                                seen.push(i);
-                                match model[i as usize] {
-                                    Some((d, _)) if before(now, d) => Verdict::Keep(d),
-                                    Some(_) => { model[i as usize] = None; Verdict::Drop }
-                                    None => Verdict::Drop,
-                                }
-                            });
+                            let next = pair.wheel.next_due();
+                            let stop = next.filter(|d| before(*d, end)).unwrap_or(end);
+                            if before(pair.now, stop) {
+                                pair.now = stop;
+                            }
+                            let mut seen = pair.expire(usize::MAX);
                             let looked = seen.len();
                             seen.sort_unstable();
                             seen.dedup();
                             prop_assert_eq!(looked, seen.len(), "an entry is looked at once");
-                            for (d, span) in model.iter().flatten() {
-                                let late = now.wrapping_sub(*d) as i32;
-                                prop_assert!(late < (*span as i32 / 16).max(64), "overlooked: {} ms late of {}", late, span);
-                            }
-                            if stop == end { break; }
+                            pair.nothing_is_overlooked();
+                            if pair.now == end { break; }
                         }
                     }
                 }
+                pair.is_sound();
             }
         }
+    }
+
+    #[test]
+    fn a_crowd_expires_in_pieces_and_in_order() {
+        let table = Table::new(1000);
+        let mut wheel = Wheel::new(0);
+        for i in 0..1000 {
+            wheel.insert(&table, i, 1_000 + i, 0);
+        }
+        let mut seen = Vec::new();
+        let mut calls = 0;
+        while wheel.next_due().is_some_and(|d| !before(5_000, d)) {
+            wheel.expire(&table, 5_000, LOOKS, |i| {
+                seen.push(i);
+                Verdict::Drop
+            });
+            calls += 1;
+            assert!(seen.len() <= calls * LOOKS);
+            // One that waits for its look is renewed, and leaves the queue for its new time.
+            if calls == 1 {
+                assert!(Wheel::needs_relink(table.due(999), 90_000, 5_000));
+                wheel.remove(&table, 999);
+                wheel.insert(&table, 999, 90_000, 5_000);
+            }
+        }
+        assert_eq!(seen, (0..999).collect::<Vec<_>>());
+        assert_eq!(calls, 8);
+    }
+
+    #[test]
+    fn the_soonest_are_those_of_all_buckets_in_order() {
+        let table = Table::new(40);
+        let mut wheel = Wheel::new(0);
+        for i in 0..40 {
+            wheel.insert(&table, i, 400_000 - i * 10_000, 0);
+        }
+        let mut found = [NIL; 8];
+        assert_eq!(wheel.soonest(&table, &mut found, |i| i % 2 == 0), 8);
+        assert_eq!(found, [38, 36, 34, 32, 30, 28, 26, 24]);
+        assert_eq!(wheel.soonest(&table, &mut found, |i| i == 5), 1);
+        assert_eq!(found[0], 5, "far from the first bucket");
     }
 
     /// Ticks as the worker does: the wheel is asked to work only when a bucket is due. Gives (looked at, expired).
     fn tick(wheel: &mut Wheel, table: &Table, now: u32, deadlines: &[u32]) -> (u32, u32) {
         let (mut looks, mut expired) = (0, 0);
         if wheel.next_due().is_some_and(|due| !before(now, due)) {
-            wheel.expire(table, now, |i| {
+            wheel.expire(table, now, usize::MAX, |i| {
                 looks += 1;
                 if before(now, deadlines[i as usize]) {
                     return Verdict::Keep(deadlines[i as usize]);
@@ -455,6 +633,8 @@ mod tests {
         wheel.remove(&table, 0);
         wheel.insert(&table, 0, 300_010, 10);
         assert!(wheel.next_due().is_some_and(|d| d >= 300_010));
-        assert_eq!(wheel.soonest(&table, 4), vec![0]);
+        let mut found = [NIL; 4];
+        assert_eq!(wheel.soonest(&table, &mut found, |_| true), 1);
+        assert_eq!(found[0], 0);
     }
 }

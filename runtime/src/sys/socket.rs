@@ -2,7 +2,9 @@
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, SocketType,
+};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -14,6 +16,38 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errn
         fd,
         peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     ))
+}
+
+/// accept4(2) with the peer's whole address, for IP listeners.
+pub(crate) fn accept_address(listener: BorrowedFd<'_>) -> Result<(OwnedFd, SocketAddr), Errno> {
+    let (fd, peer) =
+        rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let peer = peer.and_then(|p| SocketAddr::try_from(p).ok());
+    Ok((fd, peer.ok_or(Errno::AFNOSUPPORT)?))
+}
+
+/// socket(2) and connect(2): the attempt has begun, [`connected`] says how it went.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether an attempt to connect has succeeded; its error if it has failed.
+pub(crate) fn connected(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    rustix::net::sockopt::socket_error(socket)??;
+    match rustix::net::getpeername(socket) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOTCONN) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 fn ip(address: SocketAddrAny) -> Option<IpAddr> {
@@ -70,6 +104,16 @@ pub(crate) fn sendfile(
 /// Sends our FIN; the peer may go on sending.
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) {
     let _ = rustix::net::shutdown(fd, Shutdown::Write);
+}
+
+/// shutdown(2).
+pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: std::net::Shutdown) -> io::Result<()> {
+    let how = match how {
+        std::net::Shutdown::Read => Shutdown::Read,
+        std::net::Shutdown::Write => Shutdown::Write,
+        std::net::Shutdown::Both => Shutdown::Both,
+    };
+    Ok(rustix::net::shutdown(fd, how)?)
 }
 
 /// getpeername(2).

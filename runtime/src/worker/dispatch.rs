@@ -5,8 +5,10 @@ use crate::executor::inbox::Message;
 use crate::net::conn::Conn;
 use crate::net::next::{Next, Then};
 use crate::net::{linger, output};
-use crate::park::state::{self, ACTIVE, LINGERING, PARKED, Readiness, Rest, TIMED, WRITING};
-use crate::park::wheel::{Verdict, before};
+use crate::park::state::{
+    self, ACTIVE, LINGERING, PARKED, Readiness, Rest, Snapshot, TIMED, WRITING,
+};
+use crate::park::wheel::{LOOKS, Verdict, before};
 use crate::reactor::{Event, IN, OUT, RDHUP};
 use crate::sys::socket;
 use crate::time::Keepalive;
@@ -17,6 +19,14 @@ use std::time::Duration;
 
 /// How long a connection that was told goodbye may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a deadline that has passed ended.
+enum Expired {
+    /// A rest; the slot is CLOSING now, and was so before.
+    Slot(u32, Snapshot),
+    /// A pending read or write: its owner's waiter.
+    Wait(u16, u32),
+}
 
 impl Worker {
     /// An event of a connection of `home`, harvested by this worker.
@@ -168,17 +178,20 @@ impl Worker {
         }
     }
 
-    /// Looks at the buckets of this worker's wheel that are due.
+    /// Looks at what is due in this worker's wheel, a bounded number at a time.
     pub(super) fn tick(self: &Rc<Self>) {
-        let (home, now) = (&self.home, self.now.get());
-        let mut expired: Vec<(u32, bool)> = Vec::new();
-        let mut woken: Vec<(u16, u32)> = Vec::new();
+        let now = self.now.get();
+        let next = self.home.slots.books().wheel.next_due();
+        if next.is_none_or(|due| before(now, due)) {
+            return;
+        }
+        let home = Arc::clone(&self.home);
+        // What comes of the looks, for when the books are closed again.
+        let mut results = [const { None }; LOOKS];
+        let mut count = 0;
         {
             let mut books = home.slots.books();
-            if books.wheel.next_due().is_none_or(|due| before(now, due)) {
-                return;
-            }
-            books.wheel.expire(&home.slots, now, |index| {
+            books.wheel.expire(&home.slots, now, LOOKS, |index| {
                 // Pairs with the fence in `SlotStore::link`.
                 fence(Ordering::SeqCst);
                 let slot = home.slots.claimed(index);
@@ -191,21 +204,50 @@ impl Worker {
                     return Verdict::Keep(deadline);
                 }
                 if let Some(was) = slot.state.expire(seen.generation(), home.id) {
-                    expired.push((index, was.has(PARKED)));
+                    results[count] = Some(Expired::Slot(index, was));
+                    count += 1;
                 } else if let Some(owner) = slot.state.expire_wait(seen.generation()) {
-                    woken.push((owner, slot.waiter.load(Ordering::Relaxed)));
+                    let waiter = slot.waiter.load(Ordering::Relaxed);
+                    results[count] = Some(Expired::Wait(owner, waiter));
+                    count += 1;
                 }
                 Verdict::Drop
             });
         }
-        for (owner, waiter) in woken {
-            self.wake_owner(owner, waiter);
+        for result in results.into_iter().take(count).flatten() {
+            match result {
+                Expired::Wait(owner, waiter) => self.wake_owner(owner, waiter),
+                Expired::Slot(index, was) => self.expired(&home, index, was),
+            }
         }
-        let home = Arc::clone(home);
-        for (index, parked) in expired {
-            home.counters.timeouts.add(1);
-            self.time_over(&home, index, parked);
+    }
+
+    /// A deadline has won a slot that was at rest.
+    fn expired(self: &Rc<Self>, home: &Home, index: u32, was: Snapshot) {
+        let slot = home.slots.claimed(index);
+        // Between the look at the deadline and the compare-and-swap a neighbour may have served the connection and laid
+        // it to rest anew. The slot is ours now, so this look decides; an edge may have come meanwhile, so the
+        // connection is taken up, not laid back.
+        if before(self.now.get(), slot.deadline.load(Ordering::Relaxed)) {
+            slot.state.revive();
+            let (home, generation) = (home.id, was.generation());
+            self.queue(if was.has(PARKED) {
+                Job::Start {
+                    home,
+                    index,
+                    generation,
+                }
+            } else {
+                Job::Drive {
+                    home,
+                    index,
+                    generation,
+                }
+            });
+            return;
         }
+        home.counters.timeouts.add(1);
+        self.time_over(home, index, was.has(PARKED));
     }
 
     /// A deadline won the slot: say farewell if the protocol has one to say, and close.

@@ -1,5 +1,6 @@
 //! What a home worker shares with the others: its pollset, its slots and its inbox.
 
+use crate::executor::flags::Ended;
 use crate::executor::inbox::{Inbox, Message};
 use crate::metrics::Counters;
 use crate::net::next::{Carry, Output, Rare, Then};
@@ -27,6 +28,8 @@ pub(crate) struct Home {
     pub(crate) connections: AtomicU32,
     /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
     pub(crate) sleeps_until: AtomicU32,
+    /// Its worker has ended and takes no more messages.
+    pub(crate) ended: Ended,
     rare: Mutex<Slab<Rare>>,
 }
 
@@ -47,6 +50,7 @@ impl Home {
             counters: Counters::default(),
             connections: AtomicU32::new(0),
             sleeps_until: AtomicU32::new(now),
+            ended: Ended::new(),
             rare: Mutex::default(),
         })
     }
@@ -76,11 +80,9 @@ impl Home {
         else {
             return;
         };
-        if foreign
-            && before(due, self.sleeps_until.load(Ordering::Relaxed))
-            && self.harvest.must_wake()
-        {
-            self.pollset.wake();
+        if foreign && before(due, self.sleeps_until.load(Ordering::Relaxed)) {
+            // A message, not a bare wake: the owner may have read its next deadline and not be asleep yet.
+            self.post(Message::Spawn(Box::new(|| {})));
         }
     }
 
@@ -181,7 +183,7 @@ impl Batch {
     }
 
     #[cfg_attr(
-        not(any(test, loom)),
+        any(loom, not(test)),
         allow(dead_code, reason = "for the monitor, which is not built yet")
     )]
     /// Neighbour: what the owner may not have got to yet.

@@ -23,6 +23,7 @@ use async_task::Runnable;
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -58,13 +59,38 @@ pub(crate) struct Worker {
     pub(crate) pool: BufferPool,
     pub(crate) timers: RefCell<Timers>,
     pub(crate) accepting: RefCell<Accepting>,
+    /// One waker per task that was spawned here and has not ended.
+    pub(crate) tasks: RefCell<Slab<Waker>>,
     jobs: RefCell<VecDeque<Job>>,
     /// One place per listener.
     services: Box<[OnceCell<Rc<dyn LocalService>>; 256]>,
-    waiters: RefCell<Slab<Waker>>,
+    waiters: RefCell<Slab<Waiter>>,
     events: RefCell<Vec<Event>>,
     /// Draining has begun here.
     drained_once: Cell<bool>,
+}
+
+/// What awaits the edges of one connection.
+#[derive(Clone, Default)]
+struct Waiter {
+    input: Option<Waker>,
+    output: Option<Waker>,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    Input,
+    Output,
+}
+
+impl Waiter {
+    fn side(&mut self, side: Side) -> &mut Option<Waker> {
+        match side {
+            Side::Input => &mut self.input,
+            Side::Output => &mut self.output,
+        }
+    }
 }
 
 thread_local! {
@@ -81,6 +107,7 @@ impl Worker {
             pool: BufferPool::default(),
             timers: RefCell::default(),
             accepting: RefCell::default(),
+            tasks: RefCell::default(),
             jobs: RefCell::default(),
             services: Box::new([const { OnceCell::new() }; 256]),
             waiters: RefCell::default(),
@@ -139,15 +166,20 @@ impl Worker {
     }
 
     /// Registers `waker` as what an edge of `slot` wakes, and says under which key.
-    pub(crate) fn waiter(&self, slot: &Slot, waker: &Waker) -> u32 {
+    pub(crate) fn waiter(&self, slot: &Slot, waker: &Waker, side: Side) -> u32 {
         let mut waiters = self.waiters.borrow_mut();
         if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1)
-            && let Some(old) = waiters.get_mut(key as usize)
+            && let Some(waiter) = waiters.get_mut(key as usize)
         {
-            old.clone_from(waker);
+            match waiter.side(side) {
+                Some(old) => old.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
             return key;
         }
-        waiters.insert(waker.clone()) as u32
+        let mut waiter = Waiter::default();
+        *waiter.side(side) = Some(waker.clone());
+        waiters.insert(waiter) as u32
     }
 
     /// The burst of `slot` is over.
@@ -158,10 +190,33 @@ impl Worker {
         }
     }
 
+    /// Wakes; a waker may be anybody's, so its panic must not end the worker.
+    fn wake(&self, waker: Waker) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            self.home.counters.panics.add(1);
+            tracing::error!(target: "parkade", "a waker panicked: {}", crate::executor::burst::describe(panic.as_ref()));
+        }
+    }
+
+    /// Wakes both sides: whichever has nothing to do waits on.
     fn wake_waiter(&self, key: u32) {
-        let waker = self.waiters.borrow().get(key as usize).cloned();
-        if let Some(waker) = waker {
-            waker.wake();
+        let waiter = self.waiters.borrow().get(key as usize).cloned();
+        if let Some(Waiter { input, output }) = waiter {
+            if let Some(output) = output.filter(|o| input.as_ref().is_none_or(|i| !i.will_wake(o)))
+            {
+                self.wake(output);
+            }
+            if let Some(input) = input {
+                self.wake(input);
+            }
+        }
+    }
+
+    /// Wakes whatever waits for an edge: draining has begun, and idling ends with it.
+    fn wake_waiters(&self) {
+        let keys: Vec<usize> = self.waiters.borrow().iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.wake_waiter(key as u32);
         }
     }
 }

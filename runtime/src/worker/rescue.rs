@@ -11,7 +11,7 @@ use std::time::Duration;
 
 impl Worker {
     #[cfg_attr(
-        not(any(test, loom)),
+        any(loom, not(test)),
         allow(dead_code, reason = "for the monitor, which is not built yet")
     )]
     /// Serves what waits at `home`; returns how many events there were. Zero if its owner is not busy.

@@ -1,9 +1,27 @@
-//! Workers stepped by hand over a scripted pollset: the rows of the failure table that a kernel shows only by chance.
+//! Workers stepped by hand over a scripted pollset: what may go wrong at the park boundary, and a kernel shows only by
+//! chance.
+//!
+//! | what may go wrong | test |
+//! |---|---|
+//! | an event after the close, a slot used again | `a_late_event_of_a_closed_connection_…`; loom `close_and_reuse…` |
+//! | a wake lost at the park | loom `park_against_readiness`, `park_against_timeout_and_readiness` |
+//! | a wake lost at the sleep | loom `no_wake_is_slept_through`, `no_wake_of_a_burst_is_lost` |
+//! | a wake swallowed by a neighbour | `a_neighbour_serves_a_busy_workers_connections_…` |
+//! | a FIN that comes with data | `data_and_fin_under_one_edge_…`; loom `park_against_fin` |
+//! | a timeout against readiness | `readiness_goes_before_a_timeout_of_the_same_turn`, `an_edge_goes_before_…`; loom |
+//! | a full event array | `more_events_than_a_batch_are_all_served` |
+//! | spurious and duplicate events | `duplicates_and_spurious_events_…` |
+//! | a kernel call per operation | the same, and `a_tasks_stream_is_registered_once_…` |
+//! | descriptors used again, under load | real sockets: `tests/parking.rs`, `tests/tcp.rs` |
+//!
+//! Not here, as what they need is not built: stealing and its thresholds, the monitor that calls `rescue`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::{Entered, Worker};
+use crate::net::claim::Claim;
 use crate::net::conn::Conn;
 use crate::net::next::Next;
+use crate::park::state::{RDHUP as FIN, READY};
 use crate::reactor::mock::Mock;
 use crate::reactor::{Event, IN, RDHUP, WAKE};
 use crate::runtime::Shared;
@@ -210,4 +228,119 @@ fn a_neighbour_serves_a_busy_workers_connections_and_passes_its_wake_on() {
     assert!(home.harvest.enter_poll());
     assert_eq!(neighbour.rescue(&home), 0);
     home.harvest.leave_poll();
+}
+
+#[test]
+fn a_tasks_stream_is_registered_once_and_not_per_operation() {
+    let bench = bench(1);
+    let (ours, theirs) = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| {
+            let ours = std::net::TcpStream::connect(l.local_addr()?)?;
+            Ok((ours, l.accept()?.0))
+        })
+        .unwrap();
+    let mut ours = ours;
+    let served = Rc::new(std::cell::Cell::new(0));
+    let count = served.clone();
+    drop(crate::spawn(async move {
+        let stream = crate::TcpStream::from_std(theirs).unwrap();
+        let mut buf = [0; 8];
+        while let Ok(n @ 1..) = stream.read(&mut buf).await {
+            stream.write_all(&buf[..n]).await.unwrap();
+            count.set(count.get() + 1);
+        }
+    }));
+    bench.turn();
+    let token = bench.mocks[0].tokens()[0];
+    assert_eq!(bench.mocks[0].controls(), 1, "one ADD");
+    for round in 1..=10 {
+        ours.write_all(b"x").unwrap();
+        ours.set_nonblocking(false).unwrap();
+        // Not harvested yet: the task sleeps until the event comes.
+        assert_eq!(served.get(), round - 1);
+        bench.tell(token, IN);
+        while served.get() < round {
+            bench.turn();
+        }
+        ours.read_exact(&mut [0; 1]).unwrap();
+    }
+    assert_eq!(bench.mocks[0].controls(), 1, "and nothing since");
+    drop(ours);
+    bench.tell(token, IN | RDHUP);
+    bench.turn();
+    assert_eq!(bench.shared.homes[0].counters.closed.get(), 1);
+}
+
+/// Makes the deadline of a parked connection pass, and lets its bucket come due.
+fn run_out(bench: &Bench, token: u64) {
+    let (home, worker) = (&bench.shared.homes[0], &bench.workers[0]);
+    let slot = home.slots.claimed(token as u32);
+    let past = worker.now.get().wrapping_sub(1);
+    slot.deadline
+        .store(past, std::sync::atomic::Ordering::Relaxed);
+    home.relink(token as u32, (token >> 32) as u32, worker);
+    std::thread::sleep(Duration::from_millis(130));
+}
+
+#[test]
+fn readiness_goes_before_a_timeout_of_the_same_turn() {
+    let bench = bench(1);
+    let (mut speaks, token) = bench.connect();
+    let (mut silent, other) = bench.connect();
+    run_out(&bench, token);
+    run_out(&bench, other);
+    speaks.write_all(b"just in time").unwrap();
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut speaks).as_deref(), Ok("just in time"));
+    assert_eq!(answer(&mut silent).as_deref(), Ok(""), "closed");
+    let counters = &bench.shared.homes[0].counters;
+    assert_eq!((counters.timeouts.get(), counters.closed.get()), (1, 1));
+    // It is parked with its new deadline, and still served.
+    bench.turn();
+    speaks.write_all(b"more").unwrap();
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut speaks).as_deref(), Ok("more"));
+}
+
+/// A timed wait that finds an edge and its own expiry reports the edge: it is cleared, and would be missing at the park.
+#[test]
+fn an_edge_goes_before_the_expiry_of_a_wait() {
+    use std::task::{Context, Poll, Waker};
+    let bench = bench(1);
+    let (_client, token) = bench.connect();
+    let (home, worker) = (&bench.shared.homes[0], &bench.workers[0]);
+    let (index, generation) = (token as u32, (token >> 32) as u32);
+    let state = &home.slots.claimed(index).state;
+    state.readiness(generation, 0, READY);
+    run_out(&bench, token);
+    worker.read_clocks();
+    let claim = Claim {
+        worker,
+        home,
+        index,
+        generation,
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut poll = || {
+        claim
+            .poll_edge(&mut cx, READY | FIN, true)
+            .map_err(|e| e.kind())
+    };
+    assert_eq!(poll(), Poll::Pending);
+    assert_eq!(state.expire_wait(generation), Some(0));
+    state.readiness(generation, 0, READY);
+    assert_eq!(poll(), Poll::Ready(Ok(())));
+    assert_eq!(poll(), Poll::Ready(Err(ErrorKind::TimedOut)));
+    // The expiry of an earlier wait is not that of one whose deadline lies ahead.
+    assert_eq!(poll(), Poll::Pending);
+    assert_eq!(state.expire_wait(generation), Some(0));
+    let ahead = worker.now.get().wrapping_add(60_000);
+    home.slots
+        .claimed(index)
+        .deadline
+        .store(ahead, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(poll(), Poll::Pending);
+    home.close(index);
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// Jobs run in one turn before the kernel is asked again.
 const BUDGET: usize = 256;
+/// How long an ended worker waits for tasks that are being woken from elsewhere.
+const CLEARING: Duration = Duration::from_secs(1);
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -98,7 +100,9 @@ impl Worker {
                 at.saturating_sub(clock::monotonic_ns()),
             ));
         }
-        if let Some(due) = self.home.slots.books().wheel.next_due() {
+        // `sleeps_until` is stored under the lock: a link that comes later compares with this one.
+        let books = self.home.slots.books();
+        if let Some(due) = books.wheel.next_due() {
             self.home.sleeps_until.store(due, Ordering::Relaxed);
             let now = clock::monotonic_ms();
             at_most(Duration::from_millis(
@@ -111,6 +115,7 @@ impl Worker {
                 Ordering::Relaxed,
             );
         }
+        drop(books);
         if let Some(grace) = self.shared.grace_left() {
             at_most(grace);
         }
@@ -143,7 +148,7 @@ impl Worker {
         loop {
             let due = self.timers.borrow_mut().pop(now);
             let Some(waker) = due else { break };
-            waker.wake();
+            self.wake(waker);
         }
     }
 
@@ -153,13 +158,8 @@ impl Worker {
             let Some(job) = job else { break };
             match job {
                 Job::Run(runnable) => {
-                    // A task's panic is its own: async-task hands it to the awaiting side, if there is one.
-                    let run =
-                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runnable.run()));
-                    if let Err(panic) = run {
-                        let what = crate::executor::burst::describe(panic.as_ref());
-                        tracing::error!(target: "parkade", "a task panicked: {what}");
-                    }
+                    // Its panics are caught within: `executor::task`.
+                    runnable.run();
                 }
                 Job::Burst { service, cell } => {
                     if let Some(service) = self.service(service) {
@@ -200,6 +200,7 @@ impl Worker {
         if !self.drained_once.replace(true) {
             self.stop_accepting();
             self.dismiss_all();
+            self.wake_waiters();
         }
         let idle = self.pending() == 0
             && self.jobs.borrow().is_empty()
@@ -234,13 +235,31 @@ impl Worker {
         for service in self.services.iter().filter_map(|s| s.get()) {
             service.clear();
         }
+        // Whoever posts from here on sees this, or is found below.
+        self.home.ended.end();
+        // A woken task is queued, and dropped with the queue: here, as its future may not be dropped on another thread.
+        // Dropping one may spawn or wake another, or close a connection. One that another thread is waking this very
+        // moment arrives in the inbox.
+        let end = std::time::Instant::now() + CLEARING;
         loop {
-            // Dropping a task may wake another one.
+            let tasks: Vec<_> = self.tasks.borrow().iter().map(|(_, w)| w.clone()).collect();
+            for waker in tasks {
+                waker.wake();
+            }
             let jobs = std::mem::take(&mut *self.jobs.borrow_mut());
-            let message = self.home.inbox.pop();
-            if jobs.is_empty() && message.is_none() {
+            drop(jobs);
+            while let Some(message) = self.home.inbox.pop() {
+                drop(message);
+            }
+            let done = self.tasks.borrow().is_empty() && self.jobs.borrow().is_empty();
+            if done && self.home.inbox.is_empty() {
                 break;
             }
+            if std::time::Instant::now() > end {
+                tracing::error!(target: "parkade", "worker {}: tasks are left behind", self.home.id);
+                break;
+            }
+            std::thread::yield_now();
         }
     }
 }
