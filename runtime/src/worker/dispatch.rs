@@ -37,9 +37,11 @@ impl Worker {
         }
         match slot.state.readiness(generation, self.home.id, edges) {
             Readiness::Claimed(was) if was.has(WRITING) => {
+                home.counters.writing.sub(1);
                 output::drive(self, home, index, generation)
             }
             Readiness::Claimed(was) if was.has(LINGERING) => {
+                home.counters.lingering.sub(1);
                 linger::drive(self, home, index, generation)
             }
             Readiness::Claimed(_) => self.start(home, index, generation),
@@ -188,6 +190,11 @@ impl Worker {
                     return Verdict::Keep(deadline);
                 }
                 if let Some(was) = slot.state.expire(seen.generation(), home.id) {
+                    if was.has(WRITING) {
+                        home.counters.writing.sub(1);
+                    } else if was.has(LINGERING) {
+                        home.counters.lingering.sub(1);
+                    }
                     expired.push((index, was.has(PARKED)));
                 } else if let Some(owner) = slot.state.expire_wait(seen.generation()) {
                     woken.push((owner, slot.waiter.load(Ordering::Relaxed)));

@@ -1,7 +1,7 @@
 //! What a home worker shares with the others: its pollset, its slots and its inbox.
 
 use crate::executor::inbox::{Inbox, Message};
-use crate::metrics::Counters;
+use crate::metrics::{Place, WorkerCounters};
 use crate::net::next::{Carry, Output, Rare, Then};
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
@@ -22,7 +22,7 @@ pub(crate) struct Home {
     pub(crate) slots: SlotStore,
     pub(crate) inbox: Inbox,
     pub(crate) batch: Batch,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Place,
     /// Connections in the slots; placement compares it, nothing depends on it.
     pub(crate) connections: AtomicU32,
     /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
@@ -36,6 +36,7 @@ impl Home {
         pollset: Box<dyn Pollset>,
         capacity: u32,
         now: u32,
+        counters: Option<&'static WorkerCounters>,
     ) -> io::Result<Self> {
         Ok(Self {
             id,
@@ -44,7 +45,7 @@ impl Home {
             slots: SlotStore::new(capacity, now)?,
             inbox: Inbox::default(),
             batch: Batch::default(),
-            counters: Counters::default(),
+            counters: Place::new(counters),
             connections: AtomicU32::new(0),
             sleeps_until: AtomicU32::new(now),
             rare: Mutex::default(),
