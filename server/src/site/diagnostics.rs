@@ -12,7 +12,8 @@ const MOST_MS: u64 = 60_000;
 const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
-/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`, `board`.
+/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
+/// `pid`, `board`.
 pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
     let query = request
         .query()
@@ -41,6 +42,7 @@ pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
             #[allow(clippy::panic, reason = "that is what was asked for")]
             ("panic", _) => panic!("asked to by a diagnostic request"),
             ("crash", _) => crash(value),
+            ("pid", _) => body = format!("{}\n", std::process::id()).into(),
             ("board", _) => body = show(board).into(),
             _ => return Response::error(400),
         }
