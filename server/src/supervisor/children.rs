@@ -1,6 +1,7 @@
 //! Forking, hearing, reaping and ending children.
 
 use super::Plan;
+use super::detach::Detached;
 use crate::child::{self, FATAL, SICK, word};
 use crate::log::{Level, write};
 use crate::scoreboard::Board;
@@ -90,18 +91,37 @@ impl Children {
     }
 
     /// Forks until there are as many children as wanted.
-    pub(super) fn fill(&mut self, plan: &Plan, wanted: usize) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// None can be started and none ever was.
+    pub(super) fn fill(
+        &mut self,
+        plan: &Plan,
+        wanted: usize,
+        detached: &mut Option<Detached>,
+    ) -> io::Result<()> {
         while self.all.len() < wanted && Instant::now() >= self.not_before {
-            self.start(plan)?;
+            if let Err(e) = self.start(plan, detached) {
+                if self.all.is_empty() && !self.ever_ready {
+                    return Err(io::Error::new(
+                        e.kind(),
+                        format!("no child could be started: {e}"),
+                    ));
+                }
+                let text = format!("a child could not be started: {e}; trying again");
+                write("mpm_event", Level::Error, &text);
+                self.not_before = Instant::now() + HEALTHY;
+            }
         }
         Ok(())
     }
 
-    fn start(&mut self, plan: &Plan) -> io::Result<()> {
+    /// Forks one child. What only the supervisor needs is dropped in it.
+    fn start(&mut self, plan: &Plan, detached: &mut Option<Detached>) -> io::Result<()> {
+        let named = |what: &str, e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
         let slots = plan.settings.config.limits.slots_per_child;
         let Some(record) = plan.board.claim(slots) else {
-            self.postpone("no free record on the scoreboard");
-            return Ok(());
+            return Err(io::Error::other("no free record on the scoreboard"));
         };
         let pair = socketpair(
             AddressFamily::UNIX,
@@ -113,8 +133,7 @@ impl Children {
             Ok(pair) => pair,
             Err(e) => {
                 plan.board.release(record);
-                self.postpone(&format!("socketpair: {e}"));
-                return Ok(());
+                return Err(named("socketpair", e.into()));
             }
         };
         // SAFETY: the supervisor has no other thread, so the child may do whatever it likes.
@@ -135,22 +154,16 @@ impl Children {
             Ok(ForkResult::Child) => {
                 // The siblings' ends must go: a child sees the supervisor's death by the last copy's end.
                 self.all.clear();
+                *detached = None;
                 drop(ours);
                 std::process::exit(serve(plan, record, &theirs));
             }
             Err(e) => {
                 plan.board.release(record);
-                self.postpone(&format!("fork: {e}"));
+                return Err(named("fork", e.into()));
             }
         }
         Ok(())
-    }
-
-    /// A start that failed here, and may work in a while.
-    fn postpone(&mut self, why: &str) {
-        let text = format!("a child could not be started: {why}; trying again");
-        write("mpm_event", Level::Error, &text);
-        self.not_before = Instant::now() + HEALTHY;
     }
 
     /// Sleeps until a signal comes, a starting child speaks, or it is `due`.

@@ -4,7 +4,8 @@
 use crate::log;
 use nix::unistd::{ForkResult, fork, setsid};
 use rustix::pipe::{PipeFlags, pipe_with};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 
 /// The server's side of the caller's wait.
@@ -12,30 +13,54 @@ pub(super) struct Detached {
     caller: OwnedFd,
 }
 
-/// Goes on in a process of its own session. The calling process waits for [`Detached::ready`] and ends.
+/// The byte that says that the server answers; anything else is what is to be said about its failure.
+const READY: u8 = 0;
+
+/// Goes on in a process of its own session, whose standard streams lead nowhere or to the error log. The calling process
+/// waits for word of [`Detached`] and ends.
 pub(super) fn detach() -> io::Result<Detached> {
     let (answer, caller) = pipe_with(PipeFlags::CLOEXEC)?;
     // SAFETY: no thread has been started.
     if let ForkResult::Parent { .. } = unsafe { fork() }? {
         drop(caller);
-        let mut byte = [0];
-        // The end without a word: the server has failed, and has said why.
-        let served = matches!(rustix::io::read(&answer, &mut byte[..]), Ok(1));
-        std::process::exit(i32::from(!served));
+        std::process::exit(i32::from(!heard(&File::from(answer))));
     }
+    drop(answer);
     setsid()?;
+    redirect()?;
     Ok(Detached { caller })
 }
 
-impl Detached {
-    /// The server answers: standard streams go nowhere or to the error log, and the caller is told.
-    pub(super) fn ready(self) {
-        let redirected = redirect();
-        if let Err(e) = redirected {
-            let text = format!("standard streams could not be redirected: {e}");
-            log::write("core", log::Level::Warn, &text);
+/// The caller: whether the server answers. If it has failed, its words are passed on.
+fn heard(mut answer: &File) -> bool {
+    let mut said = Vec::new();
+    let mut piece = [0; 1024];
+    loop {
+        match answer.read(&mut piece) {
+            Ok(n) if n > 0 => {
+                if said.is_empty() && piece[0] == READY {
+                    return true;
+                }
+                said.extend_from_slice(&piece[..n]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            _ => {
+                let _ = io::stderr().write_all(&said);
+                return false;
+            }
         }
-        let _ = rustix::io::write(&self.caller, b"r");
+    }
+}
+
+impl Detached {
+    /// The server answers.
+    pub(super) fn ready(self) {
+        let _ = rustix::io::write(&self.caller, &[READY]);
+    }
+
+    /// The server has failed.
+    pub(super) fn failed(self, why: &io::Error) {
+        let _ = rustix::io::write(&self.caller, format!("parkade: {why}\n").as_bytes());
     }
 }
 

@@ -23,6 +23,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pidfile::{Found, PidFile};
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,9 +59,42 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
     if let (Some(path), Some(found)) = (&pid_path, &found) {
         pidfile::may_write(path, found)?;
     }
-    let detached = options.detach.then(detach::detach).transpose()?;
+    if !options.detach {
+        return run_here(
+            options,
+            settings,
+            listeners,
+            logs,
+            pid_path.as_deref(),
+            &mut None,
+        );
+    }
+    let mut detached = Some(detach::detach()?);
+    let end = run_here(
+        options,
+        settings,
+        listeners,
+        logs,
+        pid_path.as_deref(),
+        &mut detached,
+    );
+    if let (Err(e), Some(detached)) = (&end, detached) {
+        detached.failed(e);
+    }
+    end
+}
+
+/// The same, in the process that stays.
+fn run_here(
+    options: &Options,
+    settings: Settings,
+    listeners: Vec<TcpListener>,
+    logs: AccessLogs,
+    pid_path: Option<&Path>,
+    detached: &mut Option<Detached>,
+) -> io::Result<()> {
     block_signals()?;
-    let _pid_file = pid_path.as_deref().map(PidFile::create).transpose()?;
+    let _pid_file = pid_path.map(PidFile::create).transpose()?;
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
             write(
@@ -134,8 +168,8 @@ impl Supervisor {
     }
 
     /// Sleeps until a signal comes, a child speaks or a start is due.
-    fn watch(&mut self, mut detached: Option<Detached>) -> io::Result<()> {
-        self.children.fill(&self.plan, self.wanted)?;
+    fn watch(&mut self, detached: &mut Option<Detached>) -> io::Result<()> {
+        self.children.fill(&self.plan, self.wanted, detached)?;
         let text = format!(
             "{} configured -- resuming normal operations",
             crate::cli::VERSION
@@ -172,7 +206,7 @@ impl Supervisor {
             {
                 detached.ready();
             }
-            self.children.fill(&self.plan, self.wanted)?;
+            self.children.fill(&self.plan, self.wanted, detached)?;
         }
     }
 
