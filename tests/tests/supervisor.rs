@@ -129,7 +129,7 @@ fn a_core_that_was_dumped_is_mentioned() {
         &configuration("StartServers 1\nThreadsPerChild 1"),
         FILES,
         |c| {
-            limit(c, libc::RLIMIT_CORE as u32, libc::RLIM_INFINITY);
+            limit(c, libc::RLIMIT_CORE, libc::RLIM_INFINITY);
             c.current_dir(work.path());
         },
     );
@@ -174,7 +174,7 @@ fn a_crash_loop_is_throttled_and_ends_when_children_live_again() {
 const TOO_MUCH: &str = "StartServers 2\nThreadLimit 500\nThreadsPerChild 500\nMaxClients 1000";
 
 fn without_memory(command: &mut Command) {
-    limit(command, libc::RLIMIT_AS as u32, 500 << 20);
+    limit(command, libc::RLIMIT_AS, 500 << 20);
 }
 
 #[test]
@@ -465,7 +465,7 @@ fn a_pid_file_of_something_else_is_left_alone() {
 fn a_server_short_of_descriptors_neither_spins_nor_dies() {
     let text = configuration("StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 300");
     let server = Server::start_with(&text, FILES, |command| {
-        limit(command, libc::RLIMIT_NOFILE as u32, 64);
+        limit(command, libc::RLIMIT_NOFILE, 64);
     })
     .unwrap();
     let child = children(&server, 1, &[])[0];
