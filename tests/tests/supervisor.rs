@@ -488,9 +488,21 @@ fn an_accept_that_fails_is_not_tried_without_end() {
     let mut busy: Vec<TcpStream> = Vec::new();
     for _ in 0..3 {
         let mut stream = client::connect(server.address()).unwrap();
-        stream.write_all(&get("/push?wait=4000")).unwrap();
+        stream.write_all(&get("/push?wait=6000")).unwrap();
         busy.push(stream);
     }
+    // Requests in progress are never evicted; whoever is still parked then would be.
+    ready::until("three requests in progress", PATIENCE, || {
+        let board = server.get("/push?board").unwrap().body;
+        String::from_utf8_lossy(&board).contains(" busy=4 ")
+    })
+    .unwrap();
+    let quiet = || {
+        let before = procfs::descriptors(child).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        procfs::descriptors(child).unwrap() == before
+    };
+    ready::until("no other connection", PATIENCE, quiet).unwrap();
     let open = procfs::descriptors(child).unwrap() as u64;
     // Behind the child's back: what it knows of its limits is wrong now, and nobody can be evicted.
     let limit = libc::rlimit {
