@@ -4,7 +4,8 @@ use crate::blocking::Reserves;
 use crate::error::{Error, Result};
 use crate::executor::inbox::Message;
 use crate::executor::remote::Remote;
-use crate::metrics::{Metrics, WorkerMetrics};
+use crate::metrics::{Metrics, WorkerCounters};
+use crate::net::accept::Siblings;
 use crate::net::service::{AnyService, Service};
 use crate::reactor::epoll::Epoll;
 use crate::sys::clock;
@@ -39,9 +40,6 @@ pub enum Affinity {
     Cores(Vec<usize>),
 }
 
-/// Whether other processes with the same listeners still accept; see [`Builder::siblings_accept`].
-type Siblings = Box<dyn Fn() -> bool + Send + Sync>;
-
 const RUNNING: u8 = 0;
 const DRAINING: u8 = 1;
 
@@ -53,7 +51,7 @@ pub(crate) struct Shared {
     /// Monotonic nanoseconds at which draining ends.
     stop_at: AtomicU64,
     descriptors: u32,
-    siblings: Option<Siblings>,
+    pub(crate) siblings: Option<Box<dyn Siblings>>,
     first_byte: AtomicU32,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
@@ -70,7 +68,7 @@ impl Shared {
         service: impl Service,
     ) -> Arc<Self> {
         let home = |(id, pollset)| {
-            Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms()).unwrap())
+            Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms(), None).unwrap())
         };
         Arc::new(Self {
             homes: pollsets.into_iter().enumerate().map(home).collect(),
@@ -125,10 +123,6 @@ impl Shared {
         services.get(listener as usize).cloned()
     }
 
-    pub(crate) fn siblings_accept(&self) -> bool {
-        self.siblings.as_ref().is_some_and(|s| s())
-    }
-
     /// Milliseconds a new connection may be silent.
     pub(crate) fn first_byte(&self, _listener: u8, default: u32) -> u32 {
         match self.first_byte.load(Ordering::Relaxed) {
@@ -146,7 +140,8 @@ pub struct Builder {
     name: String,
     first_byte: Duration,
     stack_size: Option<usize>,
-    siblings: Option<Siblings>,
+    siblings: Option<Box<dyn Siblings>>,
+    counters: Vec<&'static WorkerCounters>,
 }
 
 impl Builder {
@@ -192,10 +187,17 @@ impl Builder {
         self
     }
 
-    /// Asked when descriptors run out: if another process accepts from the same listeners, nothing is evicted here.
+    /// Other processes with the same listeners; none by default.
     #[must_use]
-    pub fn siblings_accept(mut self, f: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.siblings = Some(Box::new(f));
+    pub fn siblings(mut self, siblings: impl Siblings) -> Self {
+        self.siblings = Some(Box::new(siblings));
+        self
+    }
+
+    /// Where the workers count, the first worker in the first place; those that get none count in memory of their own.
+    #[must_use]
+    pub fn counters(mut self, places: Vec<&'static WorkerCounters>) -> Self {
+        self.counters = places;
         self
     }
 
@@ -225,7 +227,9 @@ impl Builder {
         for id in 0..count {
             let epoll =
                 Epoll::new().map_err(|e| Error::new("epoll_create", format!("worker {id}"), e))?;
-            let home = Home::new(id as u16, Box::new(epoll), files, clock::monotonic_ms())
+            let counters = self.counters.get(id).copied();
+            let now = clock::monotonic_ms();
+            let home = Home::new(id as u16, Box::new(epoll), files, now, counters)
                 .map_err(|e| Error::new("map slots", format!("worker {id}"), e))?;
             homes.push(Arc::new(home));
         }
@@ -331,6 +335,7 @@ impl Runtime {
             first_byte: Duration::from_secs(60),
             stack_size: None,
             siblings: None,
+            counters: Vec::new(),
         }
     }
 
@@ -498,23 +503,8 @@ impl Handle {
     /// The counters of now.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let worker = |home: &Arc<Home>| {
-            let c = &home.counters;
-            WorkerMetrics {
-                connections: u64::from(home.connections.load(Ordering::Relaxed)),
-                accepted: c.accepted.get(),
-                opened: c.opened.get(),
-                closed: c.closed.get(),
-                bursts: c.bursts.get(),
-                requests: c.requests.get(),
-                timeouts: c.timeouts.get(),
-                panics: c.panics.get(),
-                rescued: c.rescued.get(),
-                evicted: c.evicted.get(),
-            }
-        };
         Metrics {
-            workers: self.0.homes.iter().map(worker).collect(),
+            workers: self.0.homes.iter().map(|h| h.counters.read()).collect(),
         }
     }
 }

@@ -2,12 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use crate::log::access::AccessLogs;
+use crate::scoreboard::Board;
 use crate::{child, cli, settings};
 use parkade_tests::allocations::{CountingAllocator, of_threads};
 use parkade_tests::client;
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[global_allocator]
@@ -37,12 +41,19 @@ fn measured(path: &str) -> u64 {
     let logs = AccessLogs::open(&settings.config).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (told, control) = rustix::pipe::pipe().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut control, told) = (ours, OwnedFd::from(theirs));
+    let homes = child::homes(1);
+    let board = Arc::new(Board::new(1, homes, 0).unwrap());
+    let record = board.claim(settings.config.limits.slots_per_child).unwrap();
+    let place = child::Place { board, record };
     std::thread::scope(|scope| {
-        let child = scope.spawn(|| child::serve(&settings, &[listener], &logs, Some(&told)));
+        let (settings, logs, told) = (&settings, &logs, &told);
+        let child =
+            scope.spawn(move || child::serve(settings, &[listener], logs, place, Some(told)));
         let streams: Vec<_> = (0..8).map(|_| client::connect(address).unwrap()).collect();
         let counted = std::panic::catch_unwind(|| watch(streams, path));
-        rustix::io::write(&control, &[0]).unwrap();
+        control.write_all(&[child::word::STOP]).unwrap();
         child.join().unwrap().unwrap();
         counted.unwrap()
     })

@@ -2,13 +2,14 @@
 //!
 //! `cli` reads the command line, `settings` the configuration and the accounts in it; `supervisor` opens listeners,
 //! forks and watches children and never touches a request; `child` drops privileges and runs the workers; `site`
-//! answers requests; `log` writes the error log and the access logs.
+//! answers requests; `scoreboard` is what all processes know of each other; `log` writes the error log and the access logs.
 
 #[cfg(test)]
 mod allocations;
 mod child;
 mod cli;
 mod log;
+mod scoreboard;
 mod settings;
 mod site;
 mod supervisor;

@@ -17,24 +17,20 @@ use crate::{procfs, ready};
 /// Starting and stopping take milliseconds; this is for a machine busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running `parkade`. Dropping it stops it.
+/// A folder with a configuration and files, for one server.
 #[derive(Debug)]
-pub struct Server {
-    child: Child,
-    address: SocketAddr,
+pub struct Prepared {
     root: TempDir,
+    address: SocketAddr,
+    file: PathBuf,
 }
 
-impl Server {
-    /// Starts the server. In `configuration`, `{listen}` stands for a free address and `{root}` for
-    /// a fresh folder, and a line `{user}` for the `User` that root must name. The folder is what
-    /// `files` (path below it, content) fill first. Returns once it answers.
+impl Prepared {
+    /// Fills a fresh folder, as [`Server::start`] describes.
     ///
     /// # Errors
-    /// The build failed, or the server ended or did not listen in time; the error holds what it
-    /// wrote to standard error.
-    pub fn start(configuration: &str, files: &[(&str, &[u8])]) -> io::Result<Server> {
-        let binary = binary()?;
+    /// The folder could not be filled, or there is no free address.
+    pub fn new(configuration: &str, files: &[(&str, &[u8])]) -> io::Result<Prepared> {
         let root = tempfile::tempdir()?;
         // A server started by root serves as another user.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
@@ -46,32 +42,93 @@ impl Server {
         let address = ready::free_address()?;
         let text = configuration
             .replace("{listen}", &address.to_string())
-            .replace("{root}", &root.path().to_string_lossy());
-        // SAFETY: geteuid has no preconditions and cannot fail.
-        let text = text.replace(
-            "{user}",
-            if unsafe { libc::geteuid() } == 0 {
-                "User nobody"
-            } else {
-                ""
-            },
-        );
+            .replace("{root}", &root.path().to_string_lossy())
+            .replace("{user}", if is_root() { "User nobody" } else { "" });
         let file = root.path().join("parkade.conf");
         fs::write(&file, text)?;
-        let errors = root.path().join("stderr");
-        let child = Command::new(binary)
-            .arg("-f")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&errors)?)
-            .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", binary.display())))?;
-        let mut server = Server {
-            child,
-            address,
+        Ok(Prepared {
             root,
-        };
+            address,
+            file,
+        })
+    }
+
+    /// `parkade -f` with the configuration, to which arguments may be added.
+    ///
+    /// # Errors
+    /// The build failed.
+    pub fn command(&self) -> io::Result<Command> {
+        let mut command = Command::new(binary()?);
+        command.arg("-f").arg(&self.file).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// What `{listen}` became.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The text of a file below the folder; empty if there is none.
+    #[must_use]
+    pub fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.root.path().join(path)).unwrap_or_default()
+    }
+}
+
+/// Whether the test runs as root.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A running `parkade`. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    prepared: Prepared,
+}
+
+impl Server {
+    /// Starts the server. In `configuration`, `{listen}` stands for a free address and `{root}` for
+    /// a fresh folder, and a line `{user}` for the `User` that root must name. The folder is what
+    /// `files` (path below it, content) fill first. Returns once it answers.
+    ///
+    /// # Errors
+    /// The build failed, or the server ended or did not listen in time; the error holds what it
+    /// wrote to standard error.
+    pub fn start(configuration: &str, files: &[(&str, &[u8])]) -> io::Result<Server> {
+        Server::start_with(configuration, files, |_| {})
+    }
+
+    /// The same, with a command that `change` has changed.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        configuration: &str,
+        files: &[(&str, &[u8])],
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Server> {
+        let prepared = Prepared::new(configuration, files)?;
+        let address = prepared.address;
+        let errors = prepared.root.path().join("stderr");
+        let mut command = prepared.command()?;
+        command
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&errors)?);
+        change(&mut command);
+        let child = command
+            .spawn()
+            .map_err(|e| io::Error::new(e.kind(), format!("{command:?}: {e}")))?;
+        let mut server = Server { child, prepared };
         let mut ended = None;
         let listening = ready::until("the server", PATIENCE, || {
             ended = server.child.try_wait().ok().flatten();
@@ -92,13 +149,19 @@ impl Server {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.prepared.address
     }
 
     /// The folder that was `{root}`.
     #[must_use]
     pub fn root(&self) -> &Path {
-        self.root.path()
+        self.prepared.root()
+    }
+
+    /// The text of a file below the folder, such as `error.log`; empty if there is none.
+    #[must_use]
+    pub fn text(&self, path: &str) -> String {
+        self.prepared.text(path)
     }
 
     /// The supervisor's process id.
@@ -118,7 +181,7 @@ impl Server {
     /// What it has written to standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
-        fs::read_to_string(self.root.path().join("stderr")).unwrap_or_default()
+        self.text("stderr")
     }
 
     /// Sends `request` on a connection of its own and reads one response.
@@ -126,7 +189,7 @@ impl Server {
     /// # Errors
     /// As [`client::exchange`].
     pub fn exchange(&self, request: &[u8]) -> io::Result<Response> {
-        client::exchange(self.address, request)
+        client::exchange(self.prepared.address, request)
     }
 
     /// `GET path`.
@@ -145,12 +208,19 @@ impl Server {
         if let Some(status) = self.child.try_wait()? {
             return Ok(status);
         }
-        // SAFETY: kill touches no memory of ours; the child has not been waited for, so the
-        // process id is still its own.
-        let _ = unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+        // The child has not been waited for, so the process id is still its own.
+        signal(self.child.id(), libc::SIGTERM);
+        self.ended()
+    }
+
+    /// Waits for the end, whatever brings it.
+    ///
+    /// # Errors
+    /// `TimedOut` when it has not ended in time.
+    pub fn ended(&mut self) -> io::Result<ExitStatus> {
         let mut status = None;
         let child = &mut self.child;
-        ready::until("the server's end after TERM", PATIENCE, || {
+        ready::until("the server's end", PATIENCE, || {
             status = child.try_wait().ok().flatten();
             status.is_some()
         })?;
@@ -166,11 +236,17 @@ impl Drop for Server {
             let _ = self.child.wait();
             // A supervisor that had to be killed could not end its children.
             for pid in children {
-                // SAFETY: kill touches no memory of ours; these were the supervisor's own a moment ago.
-                let _ = unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
+                // These were the supervisor's own a moment ago.
+                signal(pid, libc::SIGKILL);
             }
         }
     }
+}
+
+/// Sends a signal; whether the process is still there is for others to ask.
+pub fn signal(pid: u32, signal: i32) {
+    // SAFETY: kill touches no memory of ours.
+    let _ = unsafe { libc::kill(pid as libc::pid_t, signal) };
 }
 
 /// True when a request gets any response at all.

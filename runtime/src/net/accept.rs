@@ -5,6 +5,7 @@
 //! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything.
 
 use crate::park::state::PARKED;
+use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER, token};
 use crate::sys::socket;
 use crate::worker::{Home, Worker};
@@ -17,19 +18,39 @@ use std::time::Duration;
 
 /// Accepts at most in one go, and per turn in the wait queue.
 const TURN: u32 = 16;
-/// How long a worker that ran out of descriptors leaves its listeners alone before it looks again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Milliseconds for which a worker that cannot or shall not accept leaves its listeners alone before it looks again.
+const PAUSE: u32 = 50;
 /// A new connection may be silent so long unless its service's listener says otherwise.
 const FIRST_BYTE: u32 = 60_000;
 /// Longest-parked connections closed at once when descriptors run out.
 const EVICTED: usize = 8;
 
+/// Between two lines in the log about descriptors that have run out.
+const SAID: u32 = 1_000;
+
+/// Other processes that accept from the same listeners.
+///
+/// The methods are called by workers between two accepts, and every 50 ms while accepting rests: they must not block.
+pub trait Siblings: Send + Sync + 'static {
+    /// Whether this process has enough to do and a sibling has not: new connections are left to siblings then.
+    fn yield_to(&self) -> bool;
+
+    /// Whether any sibling accepts, so that this process, short of descriptors, need not close parked connections.
+    fn accept(&self) -> bool;
+
+    /// This process has run short of descriptors, or has enough again.
+    fn short(&self, short: bool);
+}
+
 /// The listeners of one worker.
 #[derive(Default)]
 pub(crate) struct Accepting {
     listeners: Vec<Listening>,
-    paused: bool,
+    /// Listeners are out of the pollset; when to look again.
+    paused: Option<u32>,
     random: u32,
+    /// When the log last heard that descriptors have run out.
+    said: Option<u32>,
 }
 
 struct Listening {
@@ -39,9 +60,13 @@ struct Listening {
 }
 
 impl Accepting {
-    /// The longest sleep while accepting is paused.
-    pub(crate) fn pause(&self) -> Option<Duration> {
-        self.paused.then_some(PAUSE)
+    /// The longest sleep from `now` on while accepting is paused.
+    pub(crate) fn pause(&self, now: u32) -> Option<Duration> {
+        let left = |until: u32| u64::from(until.wrapping_sub(now)).min(u64::from(PAUSE));
+        self.paused.map(|until| match before(now, until) {
+            true => Duration::from_millis(left(until)),
+            false => Duration::ZERO,
+        })
     }
 }
 
@@ -87,41 +112,58 @@ impl Worker {
                 Err(Errno::AGAIN) => return,
                 // The client has gone again, or a signal came: the next one.
                 Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
-                Err(e @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS)) => {
-                    tracing::warn!(target: "parkade", "accept: {}; the longest-parked connections are closed", std::io::Error::from(e));
-                    self.relieve();
-                    return;
-                }
                 Err(e) => {
-                    tracing::error!(target: "parkade", "accept: {}", std::io::Error::from(e));
-                    self.relieve();
-                    return;
+                    self.say_short(e);
+                    return self.relieve();
                 }
             }
             if self.shared.descriptors_short() {
-                self.relieve();
-                return;
+                return self.relieve();
+            }
+            // Only now: the kernel has told nobody else of the connection that this worker was woken for.
+            if self.shared.siblings.as_ref().is_some_and(|s| s.yield_to()) {
+                return self.pause();
+            }
+        }
+    }
+
+    /// A failing accept is tried again and again; the log hears of it once a second.
+    fn say_short(&self, e: Errno) {
+        let now = self.now.get();
+        let mut accepting = self.accepting.borrow_mut();
+        if accepting
+            .said
+            .is_none_or(|said| now.wrapping_sub(said) >= SAID)
+        {
+            accepting.said = Some(now);
+            tracing::warn!(target: "parkade", "accept: {}; new connections wait, the longest-parked ones are closed", std::io::Error::from(e));
+        }
+    }
+
+    /// Takes the listeners out for a moment.
+    fn pause(&self) {
+        let mut accepting = self.accepting.borrow_mut();
+        let again = Some(self.now.get().wrapping_add(PAUSE));
+        if std::mem::replace(&mut accepting.paused, again).is_none() {
+            self.home.counters.paused.set(1);
+            for listener in &accepting.listeners {
+                let _ = self.home.pollset.delete(listener.fd.as_fd());
             }
         }
     }
 
     /// Takes the listeners out for a moment and makes room.
     fn relieve(self: &Rc<Self>) {
-        {
-            let mut accepting = self.accepting.borrow_mut();
-            if !accepting.paused {
-                accepting.paused = true;
-                for listener in &accepting.listeners {
-                    let _ = self.home.pollset.delete(listener.fd.as_fd());
-                }
-            }
+        self.pause();
+        if let Some(siblings) = &self.shared.siblings {
+            siblings.short(true);
         }
         self.evict();
     }
 
     /// Closes a few of the longest-parked connections, unless a sibling process still accepts.
     fn evict(self: &Rc<Self>) {
-        if self.shared.siblings_accept() {
+        if self.shared.siblings.as_ref().is_some_and(|s| s.accept()) {
             return;
         }
         let home = Arc::clone(&self.home);
@@ -148,10 +190,24 @@ impl Worker {
     /// Accepts again when descriptors are free.
     pub(crate) fn resume_accepting(&self) {
         let mut accepting = self.accepting.borrow_mut();
-        if !accepting.paused || self.shared.descriptors_short() || self.shared.draining() {
+        let now = self.now.get();
+        // The moment must have passed: what made accept fail may not show in any number of ours.
+        if accepting.paused.is_none_or(|until| before(now, until)) || self.shared.draining() {
             return;
         }
-        accepting.paused = false;
+        if self.shared.descriptors_short() {
+            accepting.paused = Some(now.wrapping_add(PAUSE));
+            return;
+        }
+        if let Some(siblings) = &self.shared.siblings {
+            siblings.short(false);
+            if siblings.yield_to() {
+                accepting.paused = Some(now.wrapping_add(PAUSE));
+                return;
+            }
+        }
+        accepting.paused = None;
+        self.home.counters.paused.set(0);
         for listener in &accepting.listeners {
             let _ = self.home.pollset.add(
                 listener.fd.as_fd(),
@@ -164,9 +220,9 @@ impl Worker {
     /// Stops for good: a shared listener must leave the pollset before its descriptor is closed.
     pub(crate) fn stop_accepting(&self) {
         let mut accepting = self.accepting.borrow_mut();
-        let paused = accepting.paused;
+        let paused = accepting.paused.take();
         for listener in accepting.listeners.drain(..) {
-            if !paused {
+            if paused.is_none() {
                 let _ = self.home.pollset.delete(listener.fd.as_fd());
             }
         }

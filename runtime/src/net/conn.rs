@@ -177,7 +177,9 @@ impl Conn {
     /// # Errors
     /// `WouldBlock` if that is nothing; otherwise send(2)'s.
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        socket::send(self.slot().fd(), bytes)
+        let sent = socket::send(self.slot().fd(), bytes)?;
+        self.worker.home.counters.bytes.add_mine(sent as u64);
+        Ok(sent)
     }
 
     /// Writes all of `bytes`, waiting where the socket is full. Not cancel safe: a part may have been written.

@@ -35,6 +35,7 @@ pub(crate) fn drive(worker: &Worker, home: &Home, index: u32, generation: u32) {
             Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 if slot.state.rest(LINGERING, READY) == Rest::Resting {
+                    home.counters.lingering.add(1);
                     return home.relink(index, generation, worker);
                 }
             }

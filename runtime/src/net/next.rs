@@ -58,6 +58,13 @@ pub struct Output {
     pub timeout: Duration,
 }
 
+impl Output {
+    /// Bytes that are still to be written.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.bytes.len() as u64 + self.file.as_ref().map_or(0, FileRange::len)
+    }
+}
+
 /// A part of a regular file.
 ///
 /// What of it is not in memory is read on a reserve thread first, so that no worker waits for a disk. If the file turns

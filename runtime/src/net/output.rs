@@ -56,7 +56,14 @@ pub(crate) fn drive(worker: &Rc<Worker>, home: &Home, index: u32, generation: u3
         return home.close(index);
     };
     loop {
-        match write(slot.fd(), &mut output) {
+        let before = output.remaining();
+        let wrote = write(slot.fd(), &mut output);
+        worker
+            .home
+            .counters
+            .bytes
+            .add(before.saturating_sub(output.remaining()));
+        match wrote {
             Err(_) => return home.close(index),
             Ok(Progress::Done) => return go_on(worker, home, index, generation, then),
             Ok(Progress::Yield) => {
@@ -85,6 +92,7 @@ pub(crate) fn drive(worker: &Rc<Worker>, home: &Home, index: u32, generation: u3
                 // The rest may be taken up by anybody from the moment the slot is at rest.
                 home.with_rare(cold, |rare| rare.writing = Some((output, then)));
                 if slot.state.rest(WRITING, WREADY) == crate::park::state::Rest::Resting {
+                    home.counters.writing.add(1);
                     return home.relink(index, generation, worker);
                 }
                 let Some((again, _)) = home.take_writing(cold) else {

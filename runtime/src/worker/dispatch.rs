@@ -47,9 +47,11 @@ impl Worker {
         }
         match slot.state.readiness(generation, self.home.id, edges) {
             Readiness::Claimed(was) if was.has(WRITING) => {
+                home.counters.writing.sub(1);
                 output::drive(self, home, index, generation)
             }
             Readiness::Claimed(was) if was.has(LINGERING) => {
+                home.counters.lingering.sub(1);
                 linger::drive(self, home, index, generation)
             }
             Readiness::Claimed(_) => self.start(home, index, generation),
@@ -204,6 +206,11 @@ impl Worker {
                     return Verdict::Keep(deadline);
                 }
                 if let Some(was) = slot.state.expire(seen.generation(), home.id) {
+                    if was.has(WRITING) {
+                        home.counters.writing.sub(1);
+                    } else if was.has(LINGERING) {
+                        home.counters.lingering.sub(1);
+                    }
                     results[count] = Some(Expired::Slot(index, was));
                     count += 1;
                 } else if let Some(owner) = slot.state.expire_wait(seen.generation()) {

@@ -2,7 +2,7 @@
 
 use crate::executor::flags::Ended;
 use crate::executor::inbox::{Inbox, Message};
-use crate::metrics::Counters;
+use crate::metrics::{Place, WorkerCounters};
 use crate::net::next::{Carry, Output, Rare, Then};
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
@@ -23,7 +23,7 @@ pub(crate) struct Home {
     pub(crate) slots: SlotStore,
     pub(crate) inbox: Inbox,
     pub(crate) batch: Batch,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Place,
     /// Connections in the slots; placement compares it, nothing depends on it.
     pub(crate) connections: AtomicU32,
     /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
@@ -39,6 +39,7 @@ impl Home {
         pollset: Box<dyn Pollset>,
         capacity: u32,
         now: u32,
+        counters: Option<&'static WorkerCounters>,
     ) -> io::Result<Self> {
         Ok(Self {
             id,
@@ -47,7 +48,7 @@ impl Home {
             slots: SlotStore::new(capacity, now)?,
             inbox: Inbox::default(),
             batch: Batch::default(),
-            counters: Counters::default(),
+            counters: Place::new(counters),
             connections: AtomicU32::new(0),
             sleeps_until: AtomicU32::new(now),
             ended: Ended::new(),

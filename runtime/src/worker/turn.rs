@@ -83,7 +83,10 @@ impl Worker {
         if !self.home.inbox.is_empty() {
             timeout = Some(Duration::ZERO);
         }
-        if let Err(e) = self.home.pollset.wait(events, timeout) {
+        self.home.counters.busy.set(0);
+        let waited = self.home.pollset.wait(events, timeout);
+        self.home.counters.busy.set(1);
+        if let Err(e) = waited {
             tracing::error!(target: "parkade", "worker {}: waiting for events: {e}", self.home.id);
             events.clear();
         }
@@ -119,7 +122,7 @@ impl Worker {
         if let Some(grace) = self.shared.grace_left() {
             at_most(grace);
         }
-        if let Some(pause) = self.accepting.borrow().pause() {
+        if let Some(pause) = self.accepting.borrow().pause(self.now.get()) {
             at_most(pause);
         }
         nearest

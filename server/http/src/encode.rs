@@ -7,15 +7,16 @@ use httpdate::HttpDate;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-/// Writes heads. It keeps what changes seldom as text: status line, `Date` and `Server` of a 200 for a second, and the
-/// type and length of the last body, because a handler's answers tend to be alike.
+/// Writes heads. It keeps what changes seldom as text: status line, `Date` and `Server` of a 200 for a second, and behind
+/// them the type and length of the last body, because a handler's answers tend to be alike.
 pub(crate) struct Encoder {
     second: u64,
-    preamble: Vec<u8>,
     server: String,
+    /// The preamble, then `Content-Type`, `Content-Length` and the empty line for `kind`.
+    kept: Vec<u8>,
+    /// Where the preamble ends.
+    preamble: usize,
     kind: (&'static str, u64),
-    /// `Content-Type`, `Content-Length` and the empty line for `kind`.
-    ending: Vec<u8>,
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
@@ -24,33 +25,68 @@ impl Encoder {
     pub(crate) fn new(server: &str) -> Self {
         Self {
             second: u64::MAX,
-            preamble: Vec::new(),
             server: server.to_owned(),
+            kept: Vec::new(),
+            preamble: 0,
             kind: ("", 0),
-            ending: Vec::new(),
         }
     }
 
     #[cold]
     fn renew_preamble(&mut self, second: u64) {
         let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
-        self.preamble.clear();
-        self.preamble.extend_from_slice(OK);
+        self.kept.clear();
+        self.kept.extend_from_slice(OK);
         // Formatted in place, so that not even once a second anything is allocated. A Vec takes all that is written.
-        let _ = write!(self.preamble, "Date: {date}\r\n");
+        let _ = write!(self.kept, "Date: {date}\r\n");
         if !self.server.is_empty() {
-            field(&mut self.preamble, "Server", self.server.as_bytes());
+            field(&mut self.kept, "Server", self.server.as_bytes());
         }
+        self.preamble = self.kept.len();
+        self.kind = ("", 0);
         self.second = second;
     }
 
     #[cold]
     fn renew_ending(&mut self, kind: &'static str, length: u64) {
-        self.ending.clear();
-        field(&mut self.ending, "Content-Type", kind.as_bytes());
-        content_length(&mut self.ending, length);
-        self.ending.extend_from_slice(b"\r\n");
+        self.kept.truncate(self.preamble);
+        field(&mut self.kept, "Content-Type", kind.as_bytes());
+        content_length(&mut self.kept, length);
+        self.kept.extend_from_slice(b"\r\n");
         self.kind = (kind, length);
+    }
+
+    /// The status line and fields of a 200 with a body of this type and length, on a connection that goes on.
+    fn plain(&mut self, kind: &'static str, length: u64) -> &[u8] {
+        if !std::ptr::eq(self.kind.0, kind) || self.kind.1 != length {
+            self.renew_ending(kind, length);
+        }
+        &self.kept
+    }
+
+    /// Writes the whole of the answer that most requests get: a 200 without fields of its own and with `body`, on a
+    /// connection that goes on without a word about it. `None`: this is not one.
+    pub(crate) fn whole(
+        &mut self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        body: &[u8],
+        seconds: u64,
+    ) -> Option<()> {
+        if response.status != 200 || !response.fields.is_empty() {
+            return None;
+        }
+        if self.second != seconds {
+            self.renew_preamble(seconds);
+        }
+        let (head, rest) = match &response.prepared {
+            Some(prepared) => (&self.kept[..self.preamble], prepared.all()),
+            None => (self.plain(response.content_type?, body.len() as u64), body),
+        };
+        out.reserve(head.len() + rest.len());
+        out.extend_from_slice(head);
+        out.extend_from_slice(rest);
+        Some(())
     }
 
     /// Writes status line and fields of `response`, `seconds` after the epoch.
@@ -66,25 +102,24 @@ impl Encoder {
         }
         // Room for the whole of a small response at once, so that nothing below has to grow the buffer.
         let prepared = response.prepared.as_deref();
-        let more = prepared.map_or(0, |p| p.ending.len() + p.body().len());
-        out.reserve(self.preamble.len() + response.fields.len() + more + 256);
+        let more = prepared.map_or(0, |p| p.all().len());
+        out.reserve(self.preamble + response.fields.len() + more + 256);
+        let preamble = &self.kept[..self.preamble];
         if response.status == 200 {
-            out.extend_from_slice(&self.preamble);
+            out.extend_from_slice(preamble);
         } else {
             status_line(out, response.status);
-            out.extend_from_slice(self.preamble.get(OK.len()..).unwrap_or_default());
+            out.extend_from_slice(preamble.get(OK.len()..).unwrap_or_default());
         }
         if !response.fields.is_empty() {
             out.extend_from_slice(&response.fields);
         }
         let plain = !last.close && last.keep_alive.is_none();
         match (prepared, response.content_type, last.length) {
-            (Some(prepared), _, _) if plain => return out.extend_from_slice(&prepared.ending),
+            (Some(prepared), _, _) if plain => return out.extend_from_slice(prepared.ending()),
             (None, Some(kind), ResponseLength::Known(n)) if plain => {
-                if !std::ptr::eq(self.kind.0, kind) || self.kind.1 != n {
-                    self.renew_ending(kind, n);
-                }
-                return out.extend_from_slice(&self.ending);
+                let start = self.preamble;
+                return out.extend_from_slice(&self.plain(kind, n)[start..]);
             }
             (Some(prepared), _, _) => out.extend_from_slice(prepared.fields()),
             (None, Some(kind), _) => field(out, "Content-Type", kind.as_bytes()),

@@ -56,8 +56,8 @@ impl fmt::Debug for Body {
 /// Fields and body of a 200 that is given again and again; cloning the `Arc` is all it costs.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Fields, `Content-Length` and the empty line.
-    pub(crate) ending: Vec<u8>,
+    /// Fields, `Content-Length`, the empty line, and the body behind it: one copy sends them.
+    all: Bytes,
     body: Bytes,
 }
 
@@ -76,12 +76,26 @@ impl Prepared {
         };
         content_length(&mut ending, body.len() as u64);
         ending.extend_from_slice(b"\r\n");
-        Self { ending, body }
+        let start = ending.len();
+        ending.extend_from_slice(&body);
+        let all = Bytes::from(ending);
+        let body = all.slice(start..);
+        Self { all, body }
+    }
+
+    /// What follows the status line, `Date` and `Server`, with the body.
+    pub(crate) fn all(&self) -> &[u8] {
+        &self.all
+    }
+
+    /// The same without the body.
+    pub(crate) fn ending(&self) -> &[u8] {
+        &self.all[..self.all.len() - self.body.len()]
     }
 
     /// The field lines.
     pub(crate) fn fields(&self) -> &[u8] {
-        self.ending.strip_suffix(b"\r\n").unwrap_or_default()
+        self.ending().strip_suffix(b"\r\n").unwrap_or_default()
     }
 
     /// The body.

@@ -1,8 +1,10 @@
 //! `SetHandler parkade-diagnostics`: something for tests and benches to push against. The configuration refuses it
 //! unless its section is restricted by address.
 
+use crate::scoreboard::{Board, Sum};
 use bytes::Bytes;
 use parkade_http::{Body, Request, Response};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Bounds on what can be asked.
@@ -10,8 +12,9 @@ const MOST_MS: u64 = 60_000;
 const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
-/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`.
-pub(super) async fn answer(request: &mut Request) -> Response {
+/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
+/// `pid`, `board`.
+pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
     let query = request
         .query()
         .map(|q| String::from_utf8_lossy(q).into_owned())
@@ -39,12 +42,44 @@ pub(super) async fn answer(request: &mut Request) -> Response {
             #[allow(clippy::panic, reason = "that is what was asked for")]
             ("panic", _) => panic!("asked to by a diagnostic request"),
             ("crash", _) => crash(value),
+            ("pid", _) => body = format!("{}\n", std::process::id()).into(),
+            ("board", _) => body = show(board).into(),
             _ => return Response::error(400),
         }
     }
     Response::new(200)
         .with_type("text/plain; charset=utf-8")
         .with_body(Body::Bytes(body))
+}
+
+/// The scoreboard: a line of sums, and a line for each child. This request is one of the busy ones.
+fn show(board: &Board) -> String {
+    let line = |sum: Sum| {
+        format!(
+            "connections={} parked={} writing={} lingering={} busy={} waiting={} requests={} bytes={} accepting={}\n",
+            sum.connections,
+            sum.parked,
+            sum.writing,
+            sum.lingering,
+            sum.busy,
+            sum.waiting,
+            sum.requests,
+            sum.bytes,
+            sum.accepting,
+        )
+    };
+    let mut text = format!("all {}", line(Sum::of_all(board)));
+    for (at, child) in board.children() {
+        text += &format!(
+            "child pid={} generation={} state={} slots={} {}",
+            child.pid.load(Relaxed),
+            child.generation.load(Relaxed),
+            child.state().name(),
+            child.slots.load(Relaxed),
+            line(Sum::of(board, at))
+        );
+    }
+    text
 }
 
 /// Raises a fatal signal in this process.

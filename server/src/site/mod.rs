@@ -18,6 +18,7 @@ mod stamp;
 mod tree;
 mod walk;
 
+use crate::child::slots::Slots;
 use crate::log::{self, Level};
 use crate::settings::Settings;
 use hosts::{Front, Table, unpack};
@@ -36,6 +37,7 @@ pub(crate) struct Site {
     tree: Tree,
     table: Arc<Table>,
     media: media::Types,
+    slots: Slots,
     builtin: bool,
 }
 
@@ -54,13 +56,14 @@ struct Asked {
 }
 
 impl Site {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, slots: Slots) -> Self {
         let config = &settings.config;
         let tree = Tree::new(config, settings.builtin);
         Self {
             table: Table::new(config, &tree),
             tree,
             media: media::Types::new(config),
+            slots,
             builtin: settings.builtin && config.main.document_root.is_none(),
         }
     }
@@ -95,6 +98,7 @@ impl Site {
 
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
+        let _slot = self.slots.take().await;
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {
             Ok(()) => {}
@@ -115,7 +119,9 @@ impl Site {
         }
         match rules.handler {
             #[cfg(feature = "diagnostics")]
-            Special::Diagnostics => return diagnostics::answer(&mut request).await,
+            Special::Diagnostics => {
+                return diagnostics::answer(&mut request, self.slots.board()).await;
+            }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
             Special::ServerStatus => return Response::error(404),

@@ -1,6 +1,11 @@
 //! The supervisor: one thread, never a request. It opens listeners and logs, forks children before any thread exists,
 //! replaces those that die and stops everything when it is told to.
+//!
+//! `listeners` opens the sockets, `pidfile` keeps the PidFile, `detach` leaves the terminal, `children` forks, reaps and
+//! ends children.
 
+mod children;
+mod detach;
 mod listeners;
 pub(crate) mod pidfile;
 
@@ -8,42 +13,29 @@ use crate::child;
 use crate::cli::Options;
 use crate::log::access::AccessLogs;
 use crate::log::{self, Level, write};
+use crate::scoreboard::Board;
 use crate::settings::Settings;
-use nix::sys::signal::{SigmaskHow, Signal, kill, sigprocmask};
+use children::Children;
+use detach::Detached;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{sigaction, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork, setsid};
-use pidfile::PidFile;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use pidfile::{Found, PidFile};
 use std::io;
 use std::net::TcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A child that lives shorter than this counts as a failed start.
-const HEALTHY: Duration = Duration::from_secs(1);
-/// After stopping, children that are still there get a signal again, and are killed at the end.
-const STOP: Duration = Duration::from_secs(9);
-/// The exit code of a child that could not become what it must be: the server stops.
-const FATAL: i32 = 15;
+/// Records for children that still end while others have taken their place.
+const SPARE_RECORDS: usize = 16;
 
-struct Child {
-    pid: Pid,
-    control: OwnedFd,
-    born: Instant,
-}
-
-struct Supervisor<'a> {
-    settings: &'a Settings,
+/// What children are made from.
+struct Plan {
+    settings: Settings,
     listeners: Vec<TcpListener>,
     logs: AccessLogs,
-    signals: SignalFd,
-    children: Vec<Child>,
-    wanted: usize,
-    /// Failed starts in a row, and when the next one may be tried.
-    failures: u32,
-    not_before: Instant,
+    board: Arc<Board>,
 }
 
 /// Runs the server until it is told to stop.
@@ -54,8 +46,9 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
         .as_ref()
         .filter(|_| !settings.builtin)
         .map(|p| p.value.clone());
-    if let Some(path) = &pid_path
-        && let Some(pid) = pidfile::running(path).filter(|_| options.detach)
+    let found = pid_path.as_deref().map(pidfile::look);
+    if let Some(Found::Server(pid)) = found
+        && options.detach
     {
         println!("parkade (pid {pid}) already running");
         return Ok(());
@@ -63,18 +56,45 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
     log::error::open(&settings.config)?;
     let listeners = listeners::open(&settings.config)?;
     let logs = AccessLogs::open(&settings.config)?;
-    if options.detach {
-        detach()?;
+    if let (Some(path), Some(found)) = (&pid_path, &found) {
+        pidfile::may_write(path, found)?;
     }
-    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child::signals()), None)?;
-    if let Some(path) = pid_path.as_ref().filter(|p| p.exists()) {
-        let text = format!(
-            "PidFile {} overwritten: unclean shutdown of the server before?",
-            path.display()
+    if !options.detach {
+        return run_here(
+            options,
+            settings,
+            listeners,
+            logs,
+            pid_path.as_deref(),
+            &mut None,
         );
-        write("core", Level::Warn, &text);
     }
-    let _pid_file = pid_path.as_deref().map(PidFile::create).transpose()?;
+    let mut detached = Some(detach::detach()?);
+    let end = run_here(
+        options,
+        settings,
+        listeners,
+        logs,
+        pid_path.as_deref(),
+        &mut detached,
+    );
+    if let (Err(e), Some(detached)) = (&end, detached) {
+        detached.failed(e);
+    }
+    end
+}
+
+/// The same, in the process that stays.
+fn run_here(
+    options: &Options,
+    settings: Settings,
+    listeners: Vec<TcpListener>,
+    logs: AccessLogs,
+    pid_path: Option<&Path>,
+    detached: &mut Option<Detached>,
+) -> io::Result<()> {
+    block_signals()?;
+    let _pid_file = pid_path.map(PidFile::create).transpose()?;
     for listener in &listeners {
         if let Ok(address) = listener.local_addr() {
             write(
@@ -84,115 +104,86 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
             );
         }
     }
-    if options.one_process {
-        return child::serve(&settings, &listeners, &logs, None);
-    }
-    let signals = SignalFd::with_flags(
-        &child::signals(),
-        SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
-    )?;
     let limits = &settings.config.limits;
-    let wanted = limits.start_servers.min(limits.children).max(1) as usize;
-    let mut supervisor = Supervisor {
-        settings: &settings,
+    let records = if options.one_process {
+        1
+    } else {
+        limits.server_limit.max(limits.children) as usize * 2 + SPARE_RECORDS
+    };
+    let board = Board::new(records, child::homes(limits.threads_per_child), 0)
+        .map_err(|e| io::Error::new(e.kind(), format!("could not make the scoreboard: {e}")))?;
+    let plan = Plan {
+        settings,
         listeners,
         logs,
-        signals,
-        children: Vec::new(),
-        wanted,
-        failures: 0,
-        not_before: Instant::now(),
+        board: Arc::new(board),
     };
-    supervisor.fill()?;
-    let text = format!(
-        "{} configured -- resuming normal operations",
-        crate::cli::VERSION
-    );
-    write("mpm_event", Level::Notice, &text);
-    supervisor.watch()
+    if options.one_process {
+        return alone(&plan);
+    }
+    Supervisor::new(plan)?.watch(detached)
 }
 
-/// Leaves the terminal: the caller's shell gets its prompt back, standard streams go nowhere or to the error log.
-fn detach() -> io::Result<()> {
-    // SAFETY: no thread has been started.
-    if let ForkResult::Parent { .. } = unsafe { fork() }? {
-        std::process::exit(0);
-    }
-    setsid()?;
-    let null = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    match log::error::file() {
-        Some(file) => rustix::stdio::dup2_stderr(file)?,
-        None => rustix::stdio::dup2_stderr(&null)?,
-    }
+/// `-X`: this process is the only one.
+fn alone(plan: &Plan) -> io::Result<()> {
+    let slots = plan.settings.config.limits.slots_per_child;
+    let Some(record) = plan.board.claim(slots) else {
+        return Err(io::Error::other("no record on the scoreboard"));
+    };
+    let board = plan.board.clone();
+    let place = child::Place { board, record };
+    child::serve(&plan.settings, &plan.listeners, &plan.logs, place, None)
+}
+
+/// Signals come through descriptors; a log that has grown to its limit is an error, not the end.
+fn block_signals() -> io::Result<()> {
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&child::signals()), None)?;
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { sigaction(Signal::SIGXFSZ, &ignore) }?;
     Ok(())
 }
 
-impl Supervisor<'_> {
-    /// Forks until there are as many children as wanted.
-    fn fill(&mut self) -> io::Result<()> {
-        while self.children.len() < self.wanted && Instant::now() >= self.not_before {
-            let flags = SocketFlags::CLOEXEC;
-            let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-            // SAFETY: the supervisor has no other thread, so the child may do whatever it likes.
-            match unsafe { fork() } {
-                Ok(ForkResult::Parent { child }) => {
-                    self.children.push(Child {
-                        pid: child,
-                        control: ours,
-                        born: Instant::now(),
-                    });
-                }
-                Ok(ForkResult::Child) => {
-                    // The siblings' ends must go: a child sees the supervisor's death by the last copy's end.
-                    self.children.clear();
-                    drop(ours);
-                    let code = match child::serve(
-                        self.settings,
-                        &self.listeners,
-                        &self.logs,
-                        Some(&theirs),
-                    ) {
-                        Ok(()) => 0,
-                        Err(e) => {
-                            write("core", Level::Alert, &format!("child could not serve: {e}"));
-                            FATAL
-                        }
-                    };
-                    std::process::exit(code);
-                }
-                Err(e) => {
-                    write(
-                        "mpm_event",
-                        Level::Error,
-                        &format!("fork: {e}; trying again"),
-                    );
-                    self.not_before = Instant::now() + Duration::from_secs(1);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+struct Supervisor {
+    plan: Plan,
+    signals: SignalFd,
+    children: Children,
+    wanted: usize,
+}
+
+impl Supervisor {
+    fn new(plan: Plan) -> io::Result<Self> {
+        let signals = SignalFd::with_flags(
+            &child::signals(),
+            SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+        )?;
+        let limits = &plan.settings.config.limits;
+        let wanted = limits.start_servers.min(limits.children).max(1) as usize;
+        Ok(Self {
+            plan,
+            signals,
+            children: Children::new(),
+            wanted,
+        })
     }
 
-    /// Sleeps until a signal comes or a start is due.
-    fn watch(&mut self) -> io::Result<()> {
+    /// Sleeps until a signal comes, a child speaks or a start is due.
+    fn watch(&mut self, detached: &mut Option<Detached>) -> io::Result<()> {
+        self.children.fill(&self.plan, self.wanted, detached)?;
+        let text = format!(
+            "{} configured -- resuming normal operations",
+            crate::cli::VERSION
+        );
+        write("mpm_event", Level::Notice, &text);
         loop {
-            let missing = self.children.len() < self.wanted;
-            self.sleep(missing.then(|| self.not_before.saturating_duration_since(Instant::now())))?;
+            let due = self.children.next_start(self.wanted);
+            self.children.sleep(&self.signals, due)?;
             while let Some(signal) = self.signals.read_signal()? {
                 match Signal::try_from(signal.ssi_signo as i32) {
                     Ok(Signal::SIGCHLD) => {}
                     Ok(name @ (Signal::SIGTERM | Signal::SIGINT)) => {
-                        write(
-                            "mpm_event",
-                            Level::Notice,
-                            &format!("caught {name}, shutting down"),
-                        );
+                        let text = format!("caught {name}, shutting down");
+                        write("mpm_event", Level::Notice, &text);
                         return self.stop();
                     }
                     Ok(name) => {
@@ -203,103 +194,42 @@ impl Supervisor<'_> {
                     Err(_) => {}
                 }
             }
-            if let Some(fatal) = self.reap() {
+            self.children.listen(&self.plan.board);
+            if let Some(fatal) = self.children.reap(&self.plan.board) {
                 self.stop()?;
-                return Err(io::Error::other(format!(
-                    "child {fatal} could not start (see the error log); shutting down"
-                )));
+                let text = format!("{fatal}; shutting down");
+                write("mpm_event", Level::Alert, &text);
+                return Err(io::Error::other(text));
             }
-            self.fill()?;
+            if self.children.any_ready()
+                && let Some(detached) = detached.take()
+            {
+                detached.ready();
+            }
+            self.children.fill(&self.plan, self.wanted, detached)?;
         }
     }
 
-    fn sleep(&self, most: Option<Duration>) -> io::Result<()> {
-        let most = most.map(|d| Timespec {
-            tv_sec: d.as_secs() as i64,
-            tv_nsec: i64::from(d.subsec_nanos()),
-        });
-        match poll(
-            &mut [PollFd::new(&self.signals.as_fd(), PollFlags::IN)],
-            most.as_ref(),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// Takes note of children that have ended. `Some(pid)` if one says that no child can start.
-    fn reap(&mut self) -> Option<Pid> {
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            let Some(pid) = status.pid() else { break };
-            let Some(at) = self.children.iter().position(|c| c.pid == pid) else {
-                continue;
-            };
-            let gone = self.children.swap_remove(at);
-            match status {
-                WaitStatus::Signaled(_, signal, core) => {
-                    let core = if core { ", a core was dumped" } else { "" };
-                    let text = format!(
-                        "child pid {pid} exit signal {signal} ({}){core}",
-                        signal as i32
-                    );
-                    write("core", Level::Notice, &text);
-                }
-                WaitStatus::Exited(_, FATAL) if gone.born.elapsed() < HEALTHY => return Some(pid),
-                WaitStatus::Exited(_, code) if code != 0 => {
-                    write(
-                        "core",
-                        Level::Error,
-                        &format!("child pid {pid} exited with status {code}"),
-                    );
-                }
-                _ => {}
-            }
-            if gone.born.elapsed() < HEALTHY {
-                // A crash loop: the first replacements at once, then ever more slowly.
-                self.failures = (self.failures + 1).min(10);
-                if self.failures > 2 {
-                    let wait = Duration::from_millis(100 << (self.failures - 3));
-                    write(
-                        "mpm_event",
-                        Level::Warn,
-                        &format!("children die right after their start; next try in {wait:?}"),
-                    );
-                    self.not_before = Instant::now() + wait;
-                }
-            } else {
-                self.failures = 0;
-            }
-        }
-        None
-    }
-
-    /// Ends every child: told at once, killed if that does not help.
+    /// Ends every child: told at once, reminded, and killed if that does not help.
     fn stop(&mut self) -> io::Result<()> {
-        self.listeners.clear();
+        self.plan.listeners.clear();
         self.wanted = 0;
-        for child in &self.children {
-            let _ = rustix::io::write(&child.control, b"s");
-        }
-        let end = Instant::now() + STOP;
-        while !self.children.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                for child in &self.children {
-                    write(
-                        "core",
-                        Level::Error,
-                        &format!("child pid {} did not stop: killed", child.pid),
-                    );
-                    let _ = kill(child.pid, Signal::SIGKILL);
-                }
-                while let Some(child) = self.children.pop() {
-                    let _ = waitpid(child.pid, None);
-                }
-                break;
+        self.children.say(child::word::STOP);
+        let began = Instant::now();
+        let steps = [3, 5, 7].map(|s| (s, Some(Signal::SIGTERM)));
+        for (second, signal) in steps.into_iter().chain([(9, None)]) {
+            let end = began + Duration::from_secs(second);
+            while !self.children.is_empty() && Instant::now() < end {
+                self.children.sleep(&self.signals, Some(end))?;
+                while let Some(_signal) = self.signals.read_signal()? {}
+                self.children.listen(&self.plan.board);
+                let _ = self.children.reap(&self.plan.board);
             }
-            self.sleep(Some(left))?;
-            while let Some(_signal) = self.signals.read_signal()? {}
-            let _ = self.reap();
+            match signal {
+                _ if self.children.is_empty() => break,
+                Some(signal) => self.children.remind(signal),
+                None => self.children.kill(),
+            }
         }
         Ok(())
     }

@@ -1,17 +1,43 @@
-//! The PidFile: written whole or not at all, removed at the end, and read by `-k`.
+//! The PidFile: written whole or not at all, locked by the server that wrote it, removed at its end, and read by `-k`.
+//!
+//! The lock is fcntl(2)'s: it belongs to the supervisor alone, no child inherits it, and the kernel takes it back when
+//! the supervisor dies, however that comes. So a number that is left behind is never mistaken for a server, not even
+//! when another program has been given the same number since.
 
+use crate::log::{Level, write};
 use crate::settings::Settings;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A process that began so much later than its number was written is another one.
+const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A PidFile of this process; dropping it removes the file.
 pub(crate) struct PidFile {
     path: PathBuf,
     owner: u32,
+    /// Holds the lock. Closing any descriptor of the file would end it.
+    file: File,
+}
+
+/// What lies at a PidFile's path.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    Nothing,
+    /// A server that lives.
+    Server(Pid),
+    /// Left behind by a process that is gone.
+    Stale(String),
+    /// The number of a program that is not this server, and its name.
+    Foreign(Pid, String),
+    /// Not a number at all.
+    NoNumber,
 }
 
 impl PidFile {
@@ -33,35 +59,122 @@ impl PidFile {
             .create_new(true)
             .mode(0o644)
             .custom_flags(libc::O_NOFOLLOW);
-        let written = options
-            .open(&temporary)
-            .and_then(|mut file| writeln!(file, "{owner}"))
-            .and_then(|()| fs::rename(&temporary, path));
-        if let Err(e) = written {
-            let _ = fs::remove_file(&temporary);
-            return Err(named(e));
+        let written = options.open(&temporary).and_then(|mut file| {
+            writeln!(file, "{owner}")?;
+            // Before anybody can see it under its name.
+            rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            fs::rename(&temporary, path)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => Ok(Self {
+                path: path.to_owned(),
+                owner,
+                file,
+            }),
+            Err(e) => {
+                let _ = fs::remove_file(&temporary);
+                Err(named(e))
+            }
         }
-        Ok(Self {
-            path: path.to_owned(),
-            owner,
-        })
+    }
+
+    /// Whether the path still leads to our file.
+    fn is_ours(&self) -> bool {
+        let id = |m: fs::Metadata| (m.dev(), m.ino());
+        let ours = self.file.metadata().map(id);
+        let there = fs::symlink_metadata(&self.path).map(id);
+        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
         // A forked child inherits the value, not the file.
-        if std::process::id() == self.owner {
+        if std::process::id() == self.owner && self.is_ours() {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The process that a PidFile names, if it lives.
-pub(crate) fn running(path: &Path) -> Option<Pid> {
-    let pid: i32 = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+/// Looks at a PidFile. The supervisor must not do this to its own: closing it here would end the lock.
+pub(crate) fn look(path: &Path) -> Found {
+    let Ok(file) = File::open(path) else {
+        return Found::Nothing;
+    };
+    if let Some(pid) = holder(&file) {
+        return Found::Server(pid);
+    }
+    let text = io::read_to_string(&file).unwrap_or_default();
+    let text = text.trim();
+    if text.is_empty() {
+        return Found::Stale(String::new());
+    }
+    let Ok(pid) = text.parse::<i32>() else {
+        return Found::NoNumber;
+    };
     let pid = Pid::from_raw(pid);
-    (pid.as_raw() > 1 && pid != Pid::this() && kill(pid, None).is_ok()).then_some(pid)
+    let lives = pid.as_raw() > 1
+        && pid != Pid::this()
+        && !matches!(kill(pid, None), Err(nix::errno::Errno::ESRCH));
+    let written = file.metadata().and_then(|m| m.modified());
+    match (written, began(pid).filter(|_| lives)) {
+        (Ok(written), Some(began)) if began <= written + TOLERANCE => {
+            Found::Foreign(pid, name(pid))
+        }
+        _ => Found::Stale(text.to_owned()),
+    }
+}
+
+/// The process that holds the lock of a PidFile.
+fn holder(file: &File) -> Option<Pid> {
+    // SAFETY: zero bytes are a valid `flock`: a whole-file lock from its beginning.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    (lock.l_type != libc::F_UNLCK as libc::c_short && lock.l_pid > 1)
+        .then(|| Pid::from_raw(lock.l_pid))
+}
+
+/// When a process began (proc(5): `starttime` counts from boot).
+fn began(pid: Pid) -> Option<SystemTime> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let ticks: u64 = rest.split(' ').nth(19)?.parse().ok()?;
+    let boot = fs::read_to_string("/proc/stat").ok()?;
+    let boot = boot.lines().find_map(|l| l.strip_prefix("btime "))?;
+    let boot: u64 = boot.trim().parse().ok()?;
+    let second = rustix::param::clock_ticks_per_second().max(1);
+    Some(UNIX_EPOCH + Duration::from_secs(boot) + Duration::from_millis(ticks * 1000 / second))
+}
+
+fn name(pid: Pid) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// Whether a server may start with this PidFile: `Err` if the path belongs to somebody else.
+pub(crate) fn may_write(path: &Path, found: &Found) -> io::Result<()> {
+    let shown = path.display();
+    let why = match found {
+        Found::Nothing => return Ok(()),
+        Found::Stale(text) => {
+            let text = format!(
+                "PidFile {shown} (pid {text}) overwritten: unclean shutdown of the server before?"
+            );
+            write("core", Level::Warn, &text);
+            return Ok(());
+        }
+        Found::Server(pid) => format!("PidFile {shown}: the server with pid {pid} is running"),
+        Found::Foreign(pid, name) => format!(
+            "PidFile {shown} names process {pid} ({name}), which is not this server: choose another PidFile, or remove \
+             the file if it is left over"
+        ),
+        Found::NoNumber => format!(
+            "PidFile {shown} exists and holds no process id: it is not overwritten; choose another PidFile"
+        ),
+    };
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
 }
 
 /// `-k stop`.
@@ -76,18 +189,66 @@ pub(crate) fn stop(settings: &Settings) -> io::Result<()> {
             "-k stop needs a configuration file (-f) whose PidFile names the server",
         ));
     };
-    match running(path) {
-        Some(pid) => kill(pid, Signal::SIGTERM).map_err(io::Error::from),
-        None if path.exists() => {
-            println!(
-                "parkade (pid {}?) not running",
-                fs::read_to_string(&path.value).unwrap_or_default().trim()
-            );
+    match look(path) {
+        Found::Server(pid) => kill(pid, Signal::SIGTERM)
+            .map_err(|e| io::Error::other(format!("signalling process {pid}: {e}"))),
+        Found::Stale(text) => {
+            println!("parkade (pid {text}?) not running");
             Ok(())
         }
-        None => {
+        Found::Nothing => {
             println!("parkade (no pid file) not running");
             Ok(())
         }
+        found @ (Found::Foreign(..) | Found::NoNumber) => may_write(path, &found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_at_the_path_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        assert_eq!(look(&path), Found::Nothing);
+        fs::write(&path, "no number\n").unwrap();
+        assert_eq!(look(&path), Found::NoNumber);
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_raw(other.id() as i32);
+        fs::write(&path, format!("{pid}\n")).unwrap();
+        // Between fork and exec it still has our name.
+        assert!(matches!(look(&path), Found::Foreign(found, _) if found == pid));
+        // Written long before that process began: the number was given out again.
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60))
+            .unwrap();
+        assert_eq!(look(&path), Found::Stale(pid.to_string()));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        fs::write(&path, format!("{pid}\n")).unwrap();
+        assert_eq!(look(&path), Found::Stale(pid.to_string()));
+    }
+
+    #[test]
+    fn a_file_that_has_been_replaced_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let ours = PidFile::create(&path).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            format!("{}\n", std::process::id())
+        );
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "1\n").unwrap();
+        drop(ours);
+        assert!(path.exists());
+        fs::remove_file(&path).unwrap();
+        drop(PidFile::create(&path).unwrap());
+        assert!(!path.exists());
     }
 }

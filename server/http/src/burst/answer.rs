@@ -3,7 +3,7 @@
 use super::local::Local;
 use super::{Seen, Terms};
 use crate::framing::{self, Framing, ResponseLength};
-use crate::head::Head;
+use crate::head::{Head, Method};
 use crate::hosts::Governed;
 use crate::limits::Limits;
 use crate::outgoing::{self, Outgoing, Pieces};
@@ -173,6 +173,25 @@ pub(crate) fn refuse<H: Handler>(
     }
 }
 
+/// Writes the answer that most requests get: one from memory, on a connection that goes on without a word about it.
+/// False: this is not one; nothing is written.
+pub(crate) fn respond_plainly<H: Handler>(
+    local: &Local<H>,
+    conn: &Conn,
+    out: &mut Vec<u8>,
+    head: &Head,
+    terms: &Terms,
+    response: &Response,
+) -> bool {
+    let silent = terms.keep && !terms.framing.asked_keep_alive && !response.close;
+    if !silent || head.method() == Method::Head || local.observed() {
+        return false;
+    }
+    outgoing::small(response)
+        .and_then(|body| local.whole(out, response, body, conn.unix_seconds()))
+        .is_some()
+}
+
 /// Writes a response: small ones wait in `out` for the flush at the end of the burst.
 pub(crate) fn respond<H: Handler>(
     local: &Local<H>,
@@ -180,8 +199,7 @@ pub(crate) fn respond<H: Handler>(
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
-    head: &Head,
-    terms: &Terms,
+    (head, terms): (&Head, &Terms),
     mut response: Response,
 ) -> After {
     let limits = governed.limits;

@@ -143,6 +143,19 @@ impl<H: Handler> Local<H> {
         length
     }
 
+    /// [`Encoder::whole`].
+    pub(crate) fn whole(
+        &self,
+        out: &mut Vec<u8>,
+        response: &Response,
+        body: &[u8],
+        seconds: u64,
+    ) -> Option<()> {
+        self.encoder
+            .borrow_mut()
+            .whole(out, response, body, seconds)
+    }
+
     /// What the observer wants to remember of the moment.
     pub(crate) fn begin(&self) -> u64 {
         self.observer.as_ref().map_or(0, |o| o.begin())

@@ -113,10 +113,13 @@ fn serve<H: Handler>(
                 return Reached::Async(Stage::Waiting(Asked { head, terms }, place));
             }
         };
-        match answer::respond(local, governed, conn, input, out, head, &terms, response) {
-            After::Kept => {}
-            After::Over(end) => return Reached::Over(end),
-            After::Stream(streaming) => return Reached::Async(Stage::Streaming(streaming)),
+        if !answer::respond_plainly(local, conn, out, head, &terms, &response) {
+            let asked = (&**head, &terms);
+            match answer::respond(local, governed, conn, input, out, asked, response) {
+                After::Kept => {}
+                After::Over(end) => return Reached::Over(end),
+                After::Stream(streaming) => return Reached::Async(Stage::Streaming(streaming)),
+            }
         }
         if out.len() >= answer::FLUSH
             && let Err(end) = answer::flush(governed, conn, out, input, None)
@@ -146,6 +149,7 @@ fn look<H: Handler>(
 ) -> Option<(Framing, usize)> {
     let used = head::parse_into(head, input, limits)?;
     let framing = framing::request(head).ok()?;
-    let plain = framing.body == Length::None && own_answer(head, local.shared.any_method()).is_none();
+    let plain =
+        framing.body == Length::None && own_answer(head, local.shared.any_method()).is_none();
     plain.then_some((framing, used))
 }

@@ -36,7 +36,13 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Nex
             let Asked { head, terms } = &*asked;
             governed = local.shared.governed(terms.host);
             let after = answer::respond(
-                &local, governed, &mut conn, &input, &mut out, head, terms, response,
+                &local,
+                governed,
+                &mut conn,
+                &input,
+                &mut out,
+                (head, terms),
+                response,
             );
             (conn, input, out, after)
         }
@@ -223,7 +229,15 @@ async fn exchange<H: Handler>(
         conn = c;
         response
     };
-    let after = answer::respond(local, governed, &mut conn, input, out, &head, &terms, response);
+    let after = answer::respond(
+        local,
+        governed,
+        &mut conn,
+        input,
+        out,
+        (&head, &terms),
+        response,
+    );
     Some((conn, after))
 }
 

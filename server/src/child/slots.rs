@@ -1,0 +1,205 @@
+//! Request slots: how many requests a child works on at once.
+//!
+//! A slot is taken when a request has come whole and its answer needs more than memory, and given back when the answer
+//! is made: connections that are parked, that are written to or that linger hold none. Requests beyond the slots wait
+//! in order of arrival; none is refused. What is answered from memory at once takes none: its thread is the bound.
+
+use crate::scoreboard::{Board, Child};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The slots of this child.
+pub(crate) struct Slots {
+    board: Arc<Board>,
+    record: usize,
+    most: u32,
+    state: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    taken: u32,
+    next: u64,
+    waiting: VecDeque<(u64, Waker)>,
+    /// Tickets of waiters that have a slot and do not know it yet.
+    granted: Vec<u64>,
+}
+
+impl Slots {
+    pub(crate) fn new(board: Arc<Board>, record: usize, most: u32) -> Self {
+        Self {
+            board,
+            record,
+            most: most.max(1),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The scoreboard that the slots are shown on.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Waits for a slot, which dropping the value gives back.
+    pub(crate) async fn take(&self) -> Slot<'_> {
+        let mut wait = Wait {
+            slots: self,
+            ticket: None,
+        };
+        poll_fn(|cx| wait.poll(cx)).await;
+        Slot(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self) -> Option<&Child> {
+        self.board.child(self.record)
+    }
+
+    /// Shows the numbers; the lock makes this child's threads one writer.
+    fn show(&self, queue: &Queue) {
+        if let Some(record) = self.record() {
+            record.busy.store(queue.taken, Relaxed);
+            let waiting = u32::try_from(queue.waiting.len()).unwrap_or(u32::MAX);
+            record.waiting.store(waiting, Relaxed);
+        }
+    }
+
+    fn give_back(&self, mut queue: MutexGuard<'_, Queue>) {
+        let next = queue.waiting.pop_front();
+        match &next {
+            // The slot passes on.
+            Some((ticket, _)) => queue.granted.push(*ticket),
+            None => queue.taken -= 1,
+        }
+        self.show(&queue);
+        drop(queue);
+        if let Some((_, waker)) = next {
+            waker.wake();
+        }
+    }
+}
+
+/// One taken slot.
+pub(crate) struct Slot<'a>(&'a Slots);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.give_back(self.0.lock());
+    }
+}
+
+struct Wait<'a> {
+    slots: &'a Slots,
+    ticket: Option<u64>,
+}
+
+impl Wait<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.slots.lock();
+        let Some(ticket) = self.ticket else {
+            if queue.taken < self.slots.most {
+                queue.taken += 1;
+                self.slots.show(&queue);
+                return Poll::Ready(());
+            }
+            let ticket = queue.next;
+            queue.next += 1;
+            queue.waiting.push_back((ticket, cx.waker().clone()));
+            self.slots.show(&queue);
+            self.ticket = Some(ticket);
+            return Poll::Pending;
+        };
+        if let Some(at) = queue.granted.iter().position(|t| *t == ticket) {
+            queue.granted.swap_remove(at);
+            self.ticket = None;
+            return Poll::Ready(());
+        }
+        if let Some((_, waker)) = queue.waiting.iter_mut().find(|(t, _)| *t == ticket) {
+            waker.clone_from(cx.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut queue = self.slots.lock();
+        if let Some(at) = queue.granted.iter().position(|t| *t == ticket) {
+            queue.granted.swap_remove(at);
+            return self.slots.give_back(queue);
+        }
+        queue.waiting.retain(|(t, _)| *t != ticket);
+        self.slots.show(&queue);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::{Pin, pin};
+
+    fn poll<F: Future>(f: &mut Pin<&mut F>) -> Poll<F::Output> {
+        f.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn slots(most: u32) -> (Slots, Arc<Board>) {
+        let board = Arc::new(Board::new(1, 1, 0).unwrap());
+        let at = board.claim(most).unwrap();
+        (Slots::new(board.clone(), at, most), board)
+    }
+
+    fn shown(board: &Board) -> (u32, u32) {
+        let child = board.child(0).unwrap();
+        (child.busy.load(Relaxed), child.waiting.load(Relaxed))
+    }
+
+    #[test]
+    fn requests_beyond_the_slots_wait_in_order() {
+        let (slots, board) = slots(1);
+        let first = poll(&mut pin!(slots.take()));
+        let Poll::Ready(first) = first else {
+            unreachable!()
+        };
+        let mut second = pin!(slots.take());
+        let mut third = pin!(slots.take());
+        assert!(poll(&mut second).is_pending() && poll(&mut third).is_pending());
+        assert_eq!(shown(&board), (1, 2));
+        drop(first);
+        assert!(poll(&mut third).is_pending(), "it is not its turn");
+        let Poll::Ready(second) = poll(&mut second) else {
+            unreachable!()
+        };
+        assert_eq!(shown(&board), (1, 1));
+        drop(second);
+        assert!(poll(&mut third).is_ready());
+        assert_eq!(shown(&board), (0, 0), "it was dropped at once");
+    }
+
+    #[test]
+    fn a_slot_granted_to_a_request_that_has_gone_passes_on() {
+        let (slots, board) = slots(1);
+        let first = poll(&mut pin!(slots.take()));
+        let mut gone = Box::pin(slots.take());
+        assert!(poll(&mut gone.as_mut()).is_pending());
+        let mut last = pin!(slots.take());
+        assert!(poll(&mut last).is_pending());
+        drop(first);
+        drop(gone);
+        assert!(poll(&mut last).is_ready());
+        assert_eq!(shown(&board), (0, 0));
+        let mut quitter = Box::pin(slots.take());
+        let held = poll(&mut pin!(slots.take()));
+        assert!(poll(&mut quitter.as_mut()).is_pending());
+        drop(quitter);
+        assert_eq!(shown(&board), (1, 0));
+        drop(held);
+        assert_eq!(shown(&board), (0, 0));
+    }
+}
