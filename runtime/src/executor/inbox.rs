@@ -13,6 +13,8 @@ pub(crate) enum Message {
     Burst { service: u8, cell: u32 },
     /// The waiter `waiter` awaits an edge or a deadline that came.
     Waiter(u32),
+    /// Another thread has linked a connection that is due earlier than what this worker knew of.
+    Due,
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.

@@ -207,6 +207,11 @@ impl SlotStore {
         if !Wheel::needs_relink(slot.due.load(Relaxed), slot.deadline.load(Relaxed), now) {
             return None;
         }
+        self.link_anew(slot, index, generation, now)
+    }
+
+    #[cold]
+    fn link_anew(&self, slot: &Slot, index: u32, generation: u32, now: u32) -> Option<u32> {
         let mut books = self.books();
         // Somebody may have taken it up and closed it since; a released slot is retired before its books are.
         if slot.state.peek().generation() != generation {

@@ -138,6 +138,7 @@ impl Worker {
     }
 
     /// Lays a claimed connection to rest, or takes it up again at once if an edge came meanwhile.
+    #[inline(always)]
     pub(crate) fn park(
         self: &Rc<Self>,
         home: &Home,
@@ -183,8 +184,7 @@ impl Worker {
     /// Looks at what is due in this worker's wheel, a bounded number at a time.
     pub(super) fn tick(self: &Rc<Self>) {
         let now = self.now.get();
-        let next = self.home.slots.books().wheel.next_due();
-        if next.is_none_or(|due| before(now, due)) {
+        if self.next_due.get().is_none_or(|due| before(now, due)) {
             return;
         }
         let home = Arc::clone(&self.home);
@@ -227,6 +227,30 @@ impl Worker {
                 Expired::Slot(index, was) => self.expired(&home, index, was),
             }
         }
+        self.look_at_wheel();
+    }
+
+    /// Asks the wheel when it is to be looked at next.
+    pub(super) fn look_at_wheel(&self) {
+        // Stored under the lock: a link that comes later compares with this one.
+        let books = self.home.slots.books();
+        let due = books.wheel.next_due();
+        self.next_due.set(due);
+        let until = due.unwrap_or_else(|| self.never());
+        self.home.sleeps_until.store(until, Ordering::Relaxed);
+    }
+
+    /// This worker has linked a connection that is due then.
+    pub(super) fn looks_by(&self, due: u32) {
+        if self.next_due.get().is_none_or(|next| before(due, next)) {
+            self.next_due.set(Some(due));
+            self.home.sleeps_until.store(due, Ordering::Relaxed);
+        }
+    }
+
+    /// So far ahead that every link is due earlier.
+    pub(super) fn never(&self) -> u32 {
+        self.now.get().wrapping_add(i32::MAX as u32)
     }
 
     /// A deadline has won a slot that was at rest.

@@ -26,7 +26,7 @@ pub(crate) struct Home {
     pub(crate) counters: Place,
     /// Connections in the slots; placement compares it, nothing depends on it.
     pub(crate) connections: AtomicU32,
-    /// Until when the owner may sleep in its wait; a foreign link that is due earlier must wake it.
+    /// Until when the owner may sleep in its wait; a foreign link that is due earlier must tell it.
     pub(crate) sleeps_until: AtomicU32,
     /// Its worker has ended and takes no more messages.
     pub(crate) ended: Ended,
@@ -73,6 +73,7 @@ impl Home {
     }
 
     /// After a deadline was stored: the wheel looks in time, and a sleeping home wakes in time.
+    #[inline]
     pub(crate) fn relink(&self, index: u32, generation: u32, worker: &Worker) {
         let foreign = worker.home.id != self.id;
         let Some(due) = self
@@ -81,9 +82,11 @@ impl Home {
         else {
             return;
         };
-        if foreign && before(due, self.sleeps_until.load(Ordering::Relaxed)) {
+        if !foreign {
+            worker.looks_by(due);
+        } else if before(due, self.sleeps_until.load(Ordering::Relaxed)) {
             // A message, not a bare wake: the owner may have read its next deadline and not be asleep yet.
-            self.post(Message::Spawn(Box::new(|| {})));
+            self.post(Message::Due);
         }
     }
 

@@ -66,6 +66,10 @@ pub(crate) struct Worker {
     services: Box<[OnceCell<Rc<dyn LocalService>>; 256]>,
     waiters: RefCell<Slab<Waiter>>,
     events: RefCell<Vec<Event>>,
+    /// The wheel need not be looked at earlier; `None` while it is empty. Kept here so that neither a wait nor a tick
+    /// with nothing due takes the lock: what is linked here lowers it, what others link comes as a message, and what
+    /// was removed costs one look for nothing.
+    next_due: Cell<Option<u32>>,
     /// Draining has begun here.
     drained_once: Cell<bool>,
 }
@@ -112,6 +116,7 @@ impl Worker {
             services: Box::new([const { OnceCell::new() }; 256]),
             waiters: RefCell::default(),
             events: RefCell::new(Vec::with_capacity(crate::reactor::BATCH)),
+            next_due: Cell::new(None),
             drained_once: Cell::new(false),
         });
         worker.read_clocks();
@@ -183,11 +188,17 @@ impl Worker {
     }
 
     /// The burst of `slot` is over.
+    #[inline]
     pub(crate) fn forget_waiter(&self, slot: &Slot) {
         if let Some(key) = slot.waiter.load(Relaxed).checked_sub(1) {
-            self.waiters.borrow_mut().try_remove(key as usize);
+            self.remove_waiter(key);
             slot.waiter.store(0, Relaxed);
         }
+    }
+
+    #[cold]
+    fn remove_waiter(&self, key: u32) {
+        self.waiters.borrow_mut().try_remove(key as usize);
     }
 
     /// Wakes; a waker may be anybody's, so its panic must not end the worker.

@@ -103,22 +103,15 @@ impl Worker {
                 at.saturating_sub(clock::monotonic_ns()),
             ));
         }
-        // `sleeps_until` is stored under the lock: a link that comes later compares with this one.
-        let books = self.home.slots.books();
-        if let Some(due) = books.wheel.next_due() {
-            self.home.sleeps_until.store(due, Ordering::Relaxed);
+        if let Some(due) = self.next_due.get() {
             let now = clock::monotonic_ms();
             at_most(Duration::from_millis(
                 u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0),
             ));
         } else {
-            // Far enough that every link is earlier.
-            self.home.sleeps_until.store(
-                self.now.get().wrapping_add(i32::MAX as u32),
-                Ordering::Relaxed,
-            );
+            let never = self.never();
+            self.home.sleeps_until.store(never, Ordering::Relaxed);
         }
-        drop(books);
         if let Some(grace) = self.shared.grace_left() {
             at_most(grace);
         }
@@ -137,6 +130,7 @@ impl Worker {
                 Message::Run(runnable) => self.queue(Job::Run(runnable)),
                 Message::Burst { service, cell } => self.queue(Job::Burst { service, cell }),
                 Message::Waiter(key) => self.wake_waiter(key),
+                Message::Due => self.look_at_wheel(),
                 Message::Spawn(make) => make(),
                 Message::Listen { id, listener } => self.listen(id, &listener),
             }

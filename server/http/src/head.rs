@@ -87,6 +87,8 @@ pub struct Head {
     target: Span,
     /// The path and query, without scheme and authority.
     path: Span,
+    /// The same without the query.
+    bare_path: Span,
     host: Option<Span>,
     minor: u8,
     fields: Vec<(Span, Span)>,
@@ -132,10 +134,9 @@ impl Head {
     /// The path, still percent-encoded; `*` for the asterisk form, the authority for CONNECT.
     #[must_use]
     pub fn path(&self) -> &[u8] {
-        let all = self.path_and_query();
-        match memchr::memchr(b'?', all).map_or(all, |i| &all[..i]) {
+        match self.get(self.bare_path) {
             // RFC 9112 section 3.2.4: the server as a whole.
-            [] if self.method == Method::Options && all.is_empty() => b"*",
+            [] if self.method == Method::Options && self.path.len == 0 => b"*",
             [] => b"/",
             path => path,
         }
@@ -354,6 +355,8 @@ fn build(
     }
     let form = target::split(head.method, target.as_bytes())?;
     head.path = span(form.path);
+    let bare = memchr::memchr(b'?', form.path).unwrap_or(form.path.len());
+    head.bare_path = span(&form.path[..bare]);
     head.host = form.authority.or(host).map(span);
     Ok(())
 }
