@@ -11,7 +11,7 @@ use crate::net::next::{Carry, Next};
 use crate::net::service::{Attempt, LocalService, Service};
 use crate::worker::{Home, Job, Worker};
 use bytes::Bytes;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -70,12 +70,18 @@ pub(crate) struct Bursts<S: Service> {
     /// The free cell that the next burst takes: the warm path touches nothing else.
     hot: RefCell<Option<(u32, BurstCell<S::Burst>)>>,
     cells: RefCell<Cells<S::Burst>>,
+    /// Connections whose rest is put off.
+    put_off: Cell<u32>,
 }
 
 struct Cells<F> {
     all: Vec<Option<BurstCell<F>>>,
     free: Vec<u32>,
 }
+
+/// At most so many connections wait for what was put off. Enough that the code and the data of one step stay in the
+/// processor's caches for the next, few enough that the first of them does not wait long.
+const GROUP: u32 = 16;
 
 /// Free cells kept for the next bursts; more than that were needed only by a crowd of pending ones.
 const KEPT: usize = 64;
@@ -89,6 +95,7 @@ impl<S: Service> Bursts<S> {
             id,
             home,
             hot: RefCell::new(None),
+            put_off: Cell::new(0),
             cells: RefCell::new(Cells {
                 all: Vec::new(),
                 free: Vec::new(),
@@ -190,6 +197,14 @@ impl<S: Service> LocalService for Bursts<S> {
                     next => worker.finish(next),
                 }
             }
+            Ok(Attempt::Later) => {
+                drop(hot);
+                worker.is_behind(self.id);
+                self.put_off.set(self.put_off.get() + 1);
+                if self.put_off.get() == GROUP {
+                    self.catch_up(worker);
+                }
+            }
             Ok(Attempt::Burst(future)) => {
                 let taken = hot.take();
                 drop(hot);
@@ -203,6 +218,19 @@ impl<S: Service> LocalService for Bursts<S> {
                 tracing::error!(target: "parkade", "a handler panicked: {}", describe(panic.as_ref()));
             }
         }
+    }
+
+    fn catch_up(&self, worker: &Rc<Worker>) {
+        if self.put_off.replace(0) == 0 {
+            return;
+        }
+        // What a returned connection starts at once is not put off again.
+        let crowded = worker.crowded.replace(false);
+        self.service.catch_up(&self.local, &mut |next| match next {
+            Next::Park(conn, keepalive) => worker.rest(conn, keepalive),
+            next => worker.finish(next),
+        });
+        worker.crowded.set(crowded && worker.is_quick());
     }
 
     fn resume(&self, worker: &Rc<Worker>, index: u32) {

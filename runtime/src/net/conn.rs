@@ -351,6 +351,13 @@ impl Conn {
         self.worker.pool.take()
     }
 
+    /// Whether other connections are ready, too, so that what comes cheaper for many at once may be put off
+    /// ([`crate::Attempt::Later`]).
+    #[must_use]
+    pub fn crowded(&self) -> bool {
+        self.worker.crowded.get()
+    }
+
     /// Whether a graceful shutdown is in progress: the protocol should say goodbye with its answer.
     #[must_use]
     pub fn draining(&self) -> bool {

@@ -40,6 +40,11 @@ pub trait Service: Send + Sync + 'static {
         Attempt::Burst(self.burst(local, conn))
     }
 
+    /// Does what [`Service::attempt`] has put off, and gives each connection back through `back`.
+    fn catch_up(&self, local: &Rc<Self::Local>, back: &mut dyn FnMut(Next)) {
+        let _ = (local, back);
+    }
+
     /// The time of a parked connection is over. `Some` is sent before it lingers and closes.
     fn timed_out(&self, local: &Rc<Self::Local>, carry: Option<&Carry>) -> Option<Bytes> {
         let _ = (local, carry);
@@ -54,6 +59,9 @@ pub enum Attempt<B> {
     Over(Next),
     /// It goes on as a future.
     Burst(B),
+    /// The service keeps the connection until [`Service::catch_up`], which comes in the same turn; only if
+    /// [`Conn::crowded`].
+    Later,
 }
 
 /// A service made of an async function; see [`bursts`].
@@ -135,6 +143,8 @@ impl<S: Service> AnyService for S {
 pub(crate) trait LocalService {
     /// Starts a burst.
     fn start(&self, worker: &Rc<Worker>, conn: Conn);
+    /// Does what was put off.
+    fn catch_up(&self, worker: &Rc<Worker>);
     /// Polls a burst that was woken.
     fn resume(&self, worker: &Rc<Worker>, cell: u32);
     fn timed_out(&self, carry: Option<&Carry>) -> Option<Bytes>;

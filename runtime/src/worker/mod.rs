@@ -70,6 +70,14 @@ pub(crate) struct Worker {
     /// with nothing due takes the lock: what is linked here lowers it, what others link comes as a message, and what
     /// was removed costs one look for nothing.
     next_due: Cell<Option<u32>>,
+    /// More than one connection is ready in this turn, and handlers are quick: services may put off what they like.
+    pub(crate) crowded: Cell<bool>,
+    /// The service that has put something off.
+    behind: Cell<Option<u8>>,
+    /// When the present group of bursts began, in nanoseconds.
+    group_began: Cell<u64>,
+    /// Until when handlers count as slow.
+    slow_until: Cell<Option<u32>>,
     /// Draining has begun here.
     drained_once: Cell<bool>,
 }
@@ -117,6 +125,10 @@ impl Worker {
             waiters: RefCell::default(),
             events: RefCell::new(Vec::with_capacity(crate::reactor::BATCH)),
             next_due: Cell::new(None),
+            crowded: Cell::new(false),
+            behind: Cell::new(None),
+            group_began: Cell::new(0),
+            slow_until: Cell::new(None),
             drained_once: Cell::new(false),
         });
         worker.read_clocks();

@@ -2,6 +2,7 @@
 
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
+use crate::park::wheel::before;
 use crate::reactor::{BATCH, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
@@ -13,6 +14,10 @@ use std::time::Duration;
 const BUDGET: usize = 256;
 /// How long an ended worker waits for tasks that are being woken from elsewhere.
 const CLEARING: Duration = Duration::from_secs(1);
+
+/// A group of bursts (at most 16) that takes longer has slow handlers in it; for how many milliseconds that counts.
+const SLOW_NS: u64 = 1_000_000;
+const SLOW_FOR: u32 = 1_000;
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -46,13 +51,17 @@ impl Worker {
         if several {
             self.home.batch.publish(&events);
         }
-        let home = Arc::clone(&self.home);
+        let home = &*self.home;
+        if several {
+            self.begin_group();
+        }
         for event in &events {
             if event.token != WAKE && event.token >> 16 != LISTENER >> 16 {
                 self.ready(&home, *event);
             }
         }
         if several {
+            self.end_group();
             self.home.batch.withdraw();
         }
         self.events.replace(events);
@@ -61,6 +70,55 @@ impl Worker {
         self.run_jobs();
         self.tick();
         self.end_of_turn()
+    }
+
+    /// Several connections are served: services may put off what comes cheaper for many at once.
+    fn begin_group(&self) {
+        let now = self.now.get();
+        if self
+            .slow_until
+            .get()
+            .is_some_and(|until| !before(now, until))
+        {
+            self.slow_until.set(None);
+        }
+        if self.slow_until.get().is_none() {
+            self.group_began.set(clock::monotonic_ns());
+            self.crowded.set(true);
+        }
+    }
+
+    /// A service has put something off. One at a time: another one catches up now.
+    pub(crate) fn is_behind(self: &Rc<Self>, service: u8) {
+        match self.behind.replace(Some(service)) {
+            Some(other) if other != service => self.catch_up(other),
+            _ => {}
+        }
+    }
+
+    fn end_group(self: &Rc<Self>) {
+        if let Some(service) = self.behind.take() {
+            self.catch_up(service);
+        }
+        self.crowded.set(false);
+    }
+
+    fn catch_up(self: &Rc<Self>, service: u8) {
+        if let Some(service) = self.service(service) {
+            service.catch_up(self);
+        }
+    }
+
+    /// Looks at the clock between two groups. Handlers that take their time make answers that were put off wait for
+    /// them, so for a while nothing is put off.
+    pub(crate) fn is_quick(&self) -> bool {
+        let now = clock::monotonic_ns();
+        let quick = now - self.group_began.replace(now) < SLOW_NS;
+        if !quick {
+            self.slow_until
+                .set(Some(self.now.get().wrapping_add(SLOW_FOR)));
+        }
+        quick
     }
 
     /// Waits for events, or only collects them if there is something else to do.

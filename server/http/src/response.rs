@@ -150,17 +150,24 @@ impl Response {
     /// 200 with a text.
     #[must_use]
     pub fn text(text: &'static str) -> Self {
-        Self::new(200)
-            .with_type("text/plain; charset=utf-8")
-            .with_body(Body::Static(text.as_bytes()))
+        Self::ok("text/plain; charset=utf-8", Body::Static(text.as_bytes()))
     }
 
     /// 200 with a page.
     #[must_use]
     pub fn html(page: impl Into<Bytes>) -> Self {
-        Self::new(200)
-            .with_type("text/html; charset=utf-8")
-            .with_body(Body::Bytes(page.into()))
+        Self::ok("text/html; charset=utf-8", Body::Bytes(page.into()))
+    }
+
+    fn ok(content_type: &'static str, body: Body) -> Self {
+        Self {
+            status: 200,
+            fields: Vec::new(),
+            content_type: Some(content_type),
+            prepared: None,
+            body,
+            close: false,
+        }
     }
 
     /// 404 with the plain page of that status.

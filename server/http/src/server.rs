@@ -255,9 +255,14 @@ where
 
     fn attempt(&self, local: &Rc<Rc<Local<H>>>, conn: Conn, cx: &mut Context<'_>) -> Attempt<Fut> {
         match burst::attempt(local, conn, cx) {
-            Ok(next) => Attempt::Over(next),
+            Ok(Some(next)) => Attempt::Over(next),
+            Ok(None) => Attempt::Later,
             Err(begin) => Attempt::Burst((self.burst)(Rc::clone(local), begin)),
         }
+    }
+
+    fn catch_up(&self, local: &Rc<Rc<Local<H>>>, back: &mut dyn FnMut(Next)) {
+        burst::catch_up(local, back);
     }
 
     fn timed_out(&self, local: &Rc<Rc<Local<H>>>, carry: Option<&Carry>) -> Option<Bytes> {

@@ -11,7 +11,7 @@ use crate::response::Response;
 use crate::server::Handler;
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Buffer, Carry, Conn, FileRange, Next, Output, Then};
+use parkade::{Buffer, Carry, Conn, FileRange, Keepalive, Next, Output, Then};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -77,6 +77,31 @@ pub(crate) fn flush(
             Ok(())
         }
         first => flush_rest(governed, conn, out, first, input, then),
+    }
+}
+
+/// The first call did not take all of `answer`, which no input follows.
+#[cold]
+pub(crate) fn send_rest(
+    governed: Governed<'_>,
+    mut conn: Conn,
+    answer: &[u8],
+    first: io::Result<usize>,
+    keep_alive: Keepalive,
+) -> Next {
+    let mut out = answer.to_vec();
+    let nothing = conn.buffer();
+    let flushed = flush_rest(
+        governed,
+        &mut conn,
+        &mut out,
+        first,
+        &nothing,
+        Some(Then::Park(keep_alive)),
+    );
+    match flushed {
+        Ok(()) => Next::Park(conn, keep_alive),
+        Err(end) => end.of(conn),
     }
 }
 

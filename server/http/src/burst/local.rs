@@ -1,6 +1,7 @@
 //! What one worker keeps for its bursts: recycled buffers, the place of a handler's future, the date.
 
 use super::Seen;
+use super::later::Later;
 use crate::encode::{Closing, Encoder};
 use crate::framing::{self, Framing, ResponseLength};
 use crate::head::{self, Head};
@@ -32,6 +33,7 @@ pub(crate) type Place<H> = Pin<Box<Option<<H as Handler>::Future>>>;
 pub(crate) struct Scratch {
     pub(crate) input: Option<Buffer>,
     pub(crate) out: Vec<u8>,
+    pub(crate) later: Later,
     /// The last head that was looked at.
     pub(crate) head: Rc<Head>,
     /// Its framing, if it was that of a bodiless request for a handler.
@@ -73,30 +75,36 @@ impl<H: Handler> Local<H> {
         }
     }
 
-    /// Asks the handler. What it does not answer at once goes on in the place that comes back. A panic becomes a 500
-    /// behind which the connection closes.
-    pub(crate) fn ask(&self, request: Request, cx: &mut Context<'_>) -> Result<Response, Place<H>> {
+    /// Asks the handler; `answer` is what it answers at once. What it does not goes on in the place that comes back. A
+    /// panic becomes a 500 behind which the connection closes.
+    pub(crate) fn ask(
+        &self,
+        request: Request,
+        cx: &mut Context<'_>,
+        answer: &mut Poll<Response>,
+    ) -> Option<Place<H>> {
         let handler = self.shared.handler();
         let mut place = self.place.borrow_mut();
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        // The answer is written where it stays: it is too large to be handed from call to call.
+        let caught = catch_unwind(AssertUnwindSafe(|| {
             if let Some(response) = handler.ready(&request) {
-                return Poll::Ready(response);
+                *answer = Poll::Ready(response);
+                return;
             }
             place.set(Some(handler.call(request)));
-            let polled = poll(&mut place, cx);
-            if polled.is_ready() {
+            *answer = poll(&mut place, cx);
+            if answer.is_ready() {
                 place.set(None);
             }
-            polled
         }));
-        match polled {
-            Ok(Poll::Ready(response)) => Ok(response),
-            Ok(Poll::Pending) => Err(std::mem::replace(&mut *place, Box::pin(None))),
-            Err(panic) => {
-                // A future that panicked once may panic again while it is dropped.
-                let _ = catch_unwind(AssertUnwindSafe(|| place.set(None)));
-                Ok(panicked(panic.as_ref()))
-            }
+        if let Err(panic) = caught {
+            // A future that panicked once may panic again while it is dropped.
+            let _ = catch_unwind(AssertUnwindSafe(|| place.set(None)));
+            *answer = Poll::Ready(panicked(panic.as_ref()));
+        }
+        match answer {
+            Poll::Ready(_) => None,
+            Poll::Pending => Some(std::mem::replace(&mut *place, Box::pin(None))),
         }
     }
 
@@ -199,6 +207,7 @@ impl<H: Handler> Local<H> {
     }
 }
 
+#[inline]
 fn poll<F: Future<Output = Response>>(
     place: &mut Pin<Box<Option<F>>>,
     cx: &mut Context<'_>,

@@ -3,14 +3,16 @@
 //!
 //! `quick` serves what needs no waiting, without a future: the warm path. What it cannot serve at once it hands to
 //! `run`, the async form, at the point it has reached ([`Begin`]). `answer` writes responses for both, `local` is what
-//! a worker keeps for its bursts.
+//! a worker keeps for its bursts, `later` the answers that a crowd of connections gets one after the other.
 
 mod answer;
+mod later;
 mod local;
 mod quick;
 mod run;
 
 pub(crate) use answer::Streaming;
+pub(crate) use later::catch_up;
 pub(crate) use local::Local;
 pub(crate) use quick::attempt;
 pub(crate) use run::run;

@@ -1,6 +1,7 @@
 //! The warm path: requests without a body whose handlers answer at once are served by plain calls, no future is made.
 
 use super::answer::{self, After, End};
+use super::later;
 use super::local::{Local, Scratch};
 use super::{Asked, Begin, Terms, own_answer};
 use crate::framing::{self, Framing, Length};
@@ -10,13 +11,15 @@ use crate::server::Handler;
 use parkade::{Conn, Keepalive, Next};
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 /// How the plain calls ended.
 enum Reached<H: Handler> {
     /// Everything is answered and sent.
     Park(Keepalive),
     Over(End),
+    /// Everything is answered, and the answers are sent later.
+    Later(u32, Keepalive),
     /// Something has to be waited for, or does not belong here.
     Async(Stage<H>),
 }
@@ -32,7 +35,7 @@ pub(crate) fn attempt<H: Handler>(
     local: &Local<H>,
     mut conn: Conn,
     cx: &mut Context<'_>,
-) -> Result<Next, Begin<H>> {
+) -> Result<Option<Next>, Begin<H>> {
     if conn.has_carry() {
         return Err(Begin::Fresh(conn));
     }
@@ -40,8 +43,13 @@ pub(crate) fn attempt<H: Handler>(
     // Before use, not after: a panic may have left the last burst's bytes.
     scratch.tidy();
     match serve(local, &mut conn, &mut scratch, cx) {
-        Reached::Park(most) => Ok(Next::Park(conn, most)),
-        Reached::Over(end) => Ok(end.of(conn)),
+        Reached::Park(most) => Ok(Some(Next::Park(conn, most))),
+        Reached::Over(end) => Ok(Some(end.of(conn))),
+        Reached::Later(host, most) => {
+            let Scratch { out, later, .. } = &mut *scratch;
+            later.push(conn, out, host, most);
+            Ok(None)
+        }
         Reached::Async(stage) => Err(leave(conn, &mut scratch, stage)),
     }
 }
@@ -72,6 +80,7 @@ fn serve<H: Handler>(
         out,
         head,
         plain,
+        ..
     } = scratch;
     let input = input.get_or_insert_with(|| conn.buffer());
     match conn.try_recv(input) {
@@ -106,12 +115,13 @@ fn serve<H: Handler>(
             began: local.begin(),
         };
         let request = Request::new(Rc::clone(head), conn.peer(), governed.host, None);
-        let response = match local.ask(request, cx) {
-            Ok(response) => response,
-            Err(place) => {
-                let head = Rc::clone(head);
-                return Reached::Async(Stage::Waiting(Asked { head, terms }, place));
-            }
+        let mut answer = Poll::Pending;
+        if let Some(place) = local.ask(request, cx, &mut answer) {
+            let head = Rc::clone(head);
+            return Reached::Async(Stage::Waiting(Asked { head, terms }, place));
+        }
+        let Poll::Ready(response) = answer else {
+            return Reached::Over(End::Close);
         };
         if !answer::respond_plainly(local, conn, out, head, &terms, &response) {
             let asked = (&**head, &terms);
@@ -129,6 +139,9 @@ fn serve<H: Handler>(
     }
     if !conn.drained() {
         return Reached::Async(Stage::Input);
+    }
+    if conn.crowded() && (1..=later::MOST).contains(&out.len()) {
+        return Reached::Later(governed.host, governed.keep_alive);
     }
     match answer::flush(governed, conn, out, input, None) {
         Ok(()) => Reached::Park(governed.keep_alive),

@@ -298,13 +298,14 @@ async fn with_body<H: Handler>(
 
 /// Asks the handler and waits for its answer.
 async fn ask<H: Handler>(local: &Local<H>, request: Request) -> Response {
-    let mut request = Some(request);
-    let asked = poll_fn(|cx| match request.take() {
-        Some(request) => Poll::Ready(local.ask(request, cx)),
+    let (mut request, mut answer) = (Some(request), Poll::Pending);
+    let place = poll_fn(|cx| match request.take() {
+        Some(request) => Poll::Ready(local.ask(request, cx, &mut answer)),
         None => Poll::Pending,
     });
-    match asked.await {
-        Ok(response) => response,
-        Err(place) => wait::<H>(place).await,
+    match (place.await, answer) {
+        (Some(place), _) => wait::<H>(place).await,
+        (None, Poll::Ready(response)) => response,
+        (None, Poll::Pending) => Response::error(500).closing(),
     }
 }

@@ -1,0 +1,69 @@
+//! Answers that are sent together.
+//!
+//! Where several connections are ready at once, their requests are answered first and the answers sent then, in groups:
+//! the kernel's way out is long, and what it throws out of the processor's caches is not needed again between two sends.
+
+use super::answer;
+use super::local::Local;
+use crate::server::Handler;
+use parkade::{Conn, Keepalive, Next};
+
+/// A larger answer is sent at once.
+pub(crate) const MOST: usize = 4096;
+
+/// What is still to be sent, in the order it was answered.
+#[derive(Default)]
+pub(crate) struct Later {
+    bytes: Vec<u8>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    conn: Conn,
+    /// Where its bytes end; they begin where those of the one before end.
+    end: usize,
+    host: u32,
+    keep_alive: Keepalive,
+}
+
+impl Later {
+    /// Keeps an answer behind which the connection parks.
+    pub(crate) fn push(&mut self, conn: Conn, answer: &[u8], host: u32, keep_alive: Keepalive) {
+        self.bytes.extend_from_slice(answer);
+        self.answers.push(Answer {
+            conn,
+            end: self.bytes.len(),
+            host,
+            keep_alive,
+        });
+    }
+}
+
+/// Sends what is kept.
+pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next)) {
+    // Taken out meanwhile: a connection that goes back may begin a burst at once.
+    let Later {
+        mut bytes,
+        mut answers,
+    } = std::mem::take(&mut local.scratch.borrow_mut().later);
+    let mut start = 0;
+    for answer in answers.drain(..) {
+        let Answer {
+            mut conn,
+            end,
+            host,
+            keep_alive,
+        } = answer;
+        let answer = &bytes[start..end];
+        start = end;
+        back(match conn.try_send(answer) {
+            Ok(n) if n == answer.len() => Next::Park(conn, keep_alive),
+            first => {
+                let governed = local.shared.governed(host);
+                answer::send_rest(governed, conn, answer, first, keep_alive)
+            }
+        });
+    }
+    bytes.clear();
+    local.scratch.borrow_mut().later = Later { bytes, answers };
+}
