@@ -188,7 +188,15 @@ impl Worker {
     }
 
     /// Accepts again when descriptors are free.
+    #[inline]
     pub(crate) fn resume_accepting(&self) {
+        if self.accepting.borrow().paused.is_some() {
+            self.try_to_resume();
+        }
+    }
+
+    #[cold]
+    fn try_to_resume(&self) {
         let mut accepting = self.accepting.borrow_mut();
         let now = self.now.get();
         // The moment must have passed: what made accept fail may not show in any number of ours.

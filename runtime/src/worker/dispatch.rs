@@ -184,9 +184,14 @@ impl Worker {
     /// Looks at what is due in this worker's wheel, a bounded number at a time.
     pub(super) fn tick(self: &Rc<Self>) {
         let now = self.now.get();
-        if self.next_due.get().is_none_or(|due| before(now, due)) {
-            return;
+        if self.next_due.get().is_some_and(|due| !before(now, due)) {
+            self.look_at_due(now);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_due(self: &Rc<Self>, now: u32) {
         let home = Arc::clone(&self.home);
         // What comes of the looks, for when the books are closed again.
         let mut results = [const { None }; LOOKS];

@@ -15,6 +15,8 @@ const BUDGET: usize = 256;
 /// How long an ended worker waits for tasks that are being woken from elsewhere.
 const CLEARING: Duration = Duration::from_secs(1);
 
+/// A deadline farther away than so many milliseconds is waited for by the clock of the turn's beginning.
+const FAR_MS: u64 = 4_000;
 /// A group of bursts (at most 16) that takes longer has slow handlers in it; for how many milliseconds that counts.
 const SLOW_NS: u64 = 1_000_000;
 const SLOW_FOR: u32 = 1_000;
@@ -28,8 +30,11 @@ pub(crate) enum Turn {
 
 impl Worker {
     pub(super) fn read_clocks(&self) {
-        self.now.set(clock::monotonic_ms());
-        self.unix.set(clock::unix_seconds());
+        let now = clock::monotonic_ms();
+        // Turns are often shorter than a millisecond, and a second need not begin more exactly than that.
+        if self.now.replace(now) != now {
+            self.unix.set(clock::unix_seconds());
+        }
     }
 
     /// Runs until the runtime ends.
@@ -50,14 +55,11 @@ impl Worker {
         let several = events.len() > 1;
         if several {
             self.home.batch.publish(&events);
-        }
-        let home = &*self.home;
-        if several {
             self.begin_group();
         }
         for event in &events {
             if event.token != WAKE && event.token >> 16 != LISTENER >> 16 {
-                self.ready(&home, *event);
+                self.ready(&self.home, *event);
             }
         }
         if several {
@@ -162,10 +164,13 @@ impl Worker {
             ));
         }
         if let Some(due) = self.next_due.get() {
-            let now = clock::monotonic_ms();
-            at_most(Duration::from_millis(
-                u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0),
-            ));
+            let ahead = |now: u32| u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0);
+            let left = match ahead(self.now.get()) {
+                // This turn has taken some of it, which matters only if little is left.
+                0..FAR_MS => ahead(clock::monotonic_ms()),
+                far => far,
+            };
+            at_most(Duration::from_millis(left));
         } else {
             let never = self.never();
             self.home.sleeps_until.store(never, Ordering::Relaxed);
@@ -180,6 +185,10 @@ impl Worker {
     }
 
     fn take_messages(self: &Rc<Self>) {
+        // Most turns have none, and asking is cheaper than trying. What comes now is found before the next wait.
+        if self.home.inbox.is_empty() {
+            return;
+        }
         for _ in 0..BUDGET {
             let Some(message) = self.home.inbox.pop() else {
                 break;

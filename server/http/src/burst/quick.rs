@@ -66,6 +66,8 @@ fn leave<H: Handler>(conn: Conn, scratch: &mut Scratch, stage: Stage<H>) -> Begi
     }
 }
 
+/// In a frame of its own, so that what it uses of the stack lies close together: after every system call it comes cold.
+#[inline(never)]
 fn serve<H: Handler>(
     local: &Local<H>,
     conn: &mut Conn,
