@@ -112,6 +112,9 @@ fn a_client_of_a_crowd_that_does_not_read_gets_everything_later() {
     const ASKED: usize = 60;
     let (_runtime, address) = serve();
     let mut lazy: Vec<_> = (0..3).map(|_| Client::new(address)).collect();
+    for client in &lazy {
+        sockopt::set_socket_recv_buffer_size(client.0.get_ref(), 16 * 1024).unwrap();
+    }
     let mut lively: Vec<_> = (0..3).map(|_| Client::new(address)).collect();
     for n in 0..ASKED {
         for client in lazy.iter_mut().chain(&mut lively) {
