@@ -116,10 +116,15 @@ fn a_client_of_a_crowd_that_does_not_read_gets_everything_later() {
         sockopt::set_socket_recv_buffer_size(client.0.get_ref(), 16 * 1024).unwrap();
     }
     let mut lively: Vec<_> = (0..3).map(|_| Client::new(address)).collect();
+    let mut holder = Client::new(address);
     for n in 0..ASKED {
+        // Taken up alone; meanwhile the others become ready.
+        holder.ask("/slow/5");
+        std::thread::sleep(Duration::from_millis(2));
         for client in lazy.iter_mut().chain(&mut lively) {
             client.ask(&format!("/large/{n}"));
         }
+        holder.hear();
         for client in &mut lively {
             assert!(client.hear().starts_with(&format!("/large/{n}-")));
         }
