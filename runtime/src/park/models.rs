@@ -5,8 +5,8 @@ use super::harvest::HarvestWord;
 use super::state::{
     ACTIVE, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY, WRITING,
 };
-use loom::sync::Arc;
-use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 const GENERATION: u32 = 7;
@@ -346,5 +346,52 @@ fn models_park_against_timeout_and_close() {
         let claimed = matches!(seen, Readiness::Claimed(_));
         assert!(claimed != closed, "{seen:?} {closed}");
         assert_eq!(state.peek() == Snapshot(0), closed);
+    });
+}
+
+/// A neighbour links a connection that is due earlier than what the owner knows of, while the owner looks at its wheel
+/// and goes to sleep. What the owner knows is stored under the wheel's lock, and the neighbour sends a message, not a
+/// bare wake: the owner's wait ends in time, or it is woken.
+#[test]
+fn models_no_foreign_deadline_is_slept_through() {
+    const EARLY: u32 = 1;
+    const LATE: u32 = 9;
+    loom::model(|| {
+        let harvest = Arc::new(HarvestWord::new());
+        let wheel = Arc::new(Mutex::new(LATE));
+        // What an earlier look left: the wheel was due sooner than it is now.
+        let sleeps_until = Arc::new(AtomicU32::new(EARLY));
+        let inbox = Arc::new(AtomicBool::new(false));
+        let descriptor = Arc::new(AtomicBool::new(false));
+        let neighbour = {
+            let (harvest, wheel, sleeps_until) =
+                (harvest.clone(), wheel.clone(), sleeps_until.clone());
+            let (inbox, descriptor) = (inbox.clone(), descriptor.clone());
+            thread::spawn(move || {
+                *wheel.lock().unwrap() = EARLY;
+                if EARLY < sleeps_until.load(Ordering::Relaxed) {
+                    inbox.store(true, Ordering::Relaxed);
+                    if harvest.must_wake() {
+                        descriptor.store(true, Ordering::Release);
+                    }
+                }
+            })
+        };
+        // The owner's tick.
+        let next_due = {
+            let wheel = wheel.lock().unwrap();
+            sleeps_until.store(*wheel, Ordering::Relaxed);
+            *wheel
+        };
+        // Its next wait.
+        assert!(harvest.enter_poll());
+        let asleep = !inbox.load(Ordering::Relaxed);
+        neighbour.join().unwrap();
+        if asleep && next_due > EARLY {
+            assert!(
+                descriptor.load(Ordering::Acquire),
+                "asleep until {next_due}, due at {EARLY}"
+            );
+        }
     });
 }

@@ -14,6 +14,8 @@ struct Script {
     registered: HashMap<RawFd, (u64, Interest)>,
     /// Calls of add, modify and delete.
     controls: usize,
+    /// How long the last wait would have slept.
+    asked: Option<Duration>,
 }
 
 /// A handle on the script; the pollset itself is a clone of it.
@@ -45,6 +47,18 @@ impl Mock {
     }
 }
 
+impl Mock {
+    /// The next wait would not sleep.
+    pub(crate) fn waiting(&self) -> bool {
+        !self.0.lock().unwrap().events.is_empty()
+    }
+
+    /// How long the last wait would have slept; `None` is for ever.
+    pub(crate) fn asked(&self) -> Option<Duration> {
+        self.0.lock().unwrap().asked
+    }
+}
+
 impl Pollset for Mock {
     fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: Interest) -> io::Result<()> {
         let mut script = self.0.lock().unwrap();
@@ -64,8 +78,9 @@ impl Pollset for Mock {
         Ok(())
     }
 
-    fn wait(&self, events: &mut Vec<Event>, _: Option<Duration>) -> io::Result<()> {
+    fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {
         let mut script = self.0.lock().unwrap();
+        script.asked = timeout;
         let n = script.events.len().min(BATCH);
         events.clear();
         events.extend(script.events.drain(..n));

@@ -50,7 +50,8 @@ impl Home {
             batch: Batch::default(),
             counters: Place::new(counters),
             connections: AtomicU32::new(0),
-            sleeps_until: AtomicU32::new(now),
+            // Until its first look the owner knows of nothing: every foreign link must tell it.
+            sleeps_until: AtomicU32::new(now.wrapping_add(i32::MAX as u32)),
             ended: Ended::new(),
             rare: Mutex::default(),
         })

@@ -9,12 +9,14 @@
 //! | a wake swallowed by a neighbour | `a_neighbour_serves_a_busy_workers_connections_…` |
 //! | a FIN that comes with data | `data_and_fin_under_one_edge_…`; loom `park_against_fin` |
 //! | a timeout against readiness | `readiness_goes_before_a_timeout_of_the_same_turn`, `an_edge_goes_before_…`; loom |
+//! | a deadline linked by a neighbour, overslept | `a_deadline_that_a_neighbour_links_…`; loom `no_foreign_deadline_is_slept_through` |
 //! | a full event array | `more_events_than_a_batch_are_all_served` |
 //! | spurious and duplicate events | `duplicates_and_spurious_events_…` |
 //! | a kernel call per operation | the same, and `a_tasks_stream_is_registered_once_…` |
 //! | descriptors used again, under load | real sockets: `tests/parking.rs`, `tests/tcp.rs` |
 //!
-//! Not here, as what they need is not built: stealing and its thresholds, the monitor that calls `rescue`.
+//! Not here, as what they need is not built: stealing and its thresholds (herd, ping-pong), the monitor that calls
+//! `rescue` (a busy core that hides its sockets).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::{Entered, Worker};
@@ -343,4 +345,84 @@ fn an_edge_goes_before_the_expiry_of_a_wait() {
         .store(ahead, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(poll(), Poll::Pending);
     home.close(index);
+}
+
+/// A parked connection of home 0 that worker 1 has just linked, with a deadline this far ahead.
+fn linked_by_the_neighbour(bench: &Bench, ms: u32) -> UnixStream {
+    let home = &bench.shared.homes[0];
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let (index, generation) = home
+        .slots
+        .allocate(OwnedFd::from(theirs), IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+        .unwrap();
+    home.connections
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let slot = home.slots.claimed(index);
+    let neighbour = &bench.workers[1];
+    neighbour.read_clocks();
+    slot.deadline.store(
+        neighbour.now.get().wrapping_add(ms),
+        std::sync::atomic::Ordering::Relaxed,
+    );
+    slot.state
+        .publish(generation, 0, crate::park::state::PARKED);
+    home.relink(index, generation, neighbour);
+    ours
+}
+
+/// Turns worker 0 as long as its waits would end in time, until the connection is closed.
+fn closes_in_time(bench: &Bench, client: &mut UnixStream) {
+    for _ in 0..100 {
+        bench.workers[0].turn(None);
+        if answer(client).as_deref() == Ok("") {
+            return;
+        }
+        let woken = bench.mocks[0].waiting() || !bench.shared.homes[0].inbox.is_empty();
+        let asked = bench.mocks[0].asked();
+        assert!(
+            woken || asked.is_some_and(|t| t <= Duration::from_secs(2)),
+            "it would sleep {asked:?}"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("not closed");
+}
+
+#[test]
+fn a_deadline_that_a_neighbour_links_before_the_owners_first_turn_is_kept() {
+    let bench = bench(2);
+    let mut client = linked_by_the_neighbour(&bench, 50);
+    closes_in_time(&bench, &mut client);
+}
+
+#[test]
+fn a_deadline_that_a_neighbour_links_is_kept_by_an_owner_about_to_sleep() {
+    let bench = bench(2);
+    // It knows of a later one only.
+    let _other = linked_by_the_neighbour(&bench, 60_000);
+    bench.workers[0].turn(None);
+    bench.workers[0].turn(None);
+    // Awake: nobody writes its descriptor, so its next wait has to find the message.
+    let mut client = linked_by_the_neighbour(&bench, 50);
+    assert!(!bench.mocks[0].waiting());
+    closes_in_time(&bench, &mut client);
+}
+
+#[test]
+fn a_deadline_that_a_neighbour_links_wakes_a_sleeping_owner() {
+    let bench = bench(2);
+    let home = bench.shared.homes[0].clone();
+    bench.workers[0].turn(None);
+    assert!(home.harvest.enter_poll(), "the owner sleeps");
+    let mut client = linked_by_the_neighbour(&bench, 50);
+    assert!(bench.mocks[0].waiting(), "it is woken");
+    // A later one need not wake it again.
+    home.harvest.leave_poll();
+    bench.workers[0].turn(None);
+    assert!(home.harvest.enter_poll());
+    let _later = linked_by_the_neighbour(&bench, 60_000);
+    assert!(!bench.mocks[0].waiting(), "not for what is due later");
+    home.harvest.leave_poll();
+    closes_in_time(&bench, &mut client);
 }
