@@ -8,7 +8,7 @@ use crate::park::state::PARKED;
 use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER, token};
 use crate::sys::socket;
-use crate::worker::{Home, Worker};
+use crate::worker::{Home, Job, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -181,6 +181,16 @@ impl Worker {
             };
             let seen = slot.state.peek();
             if seen.has(PARKED) && slot.state.expire(seen.generation(), home.id).is_some() {
+                // Its request has come, perhaps in this very turn: no want of descriptors may cost it.
+                if socket::has_input(slot.fd()) {
+                    slot.state.revive();
+                    self.queue(Job::Start {
+                        home: home.id,
+                        index,
+                        generation: seen.generation(),
+                    });
+                    continue;
+                }
                 home.counters.evicted.add(1);
                 home.close(index);
             }

@@ -65,6 +65,13 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// Whether there are bytes to read; a FIN alone is none.
+pub(crate) fn has_input(fd: BorrowedFd<'_>) -> bool {
+    let mut byte = [0];
+    let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    matches!(rustix::net::recv(fd, &mut byte[..], peek), Ok((_, 1..)))
+}
+
 /// recv(2) that throws the bytes away in the kernel where it can (tcp(7), MSG_TRUNC).
 pub(crate) fn discard(fd: BorrowedFd<'_>, scratch: &mut [u8]) -> io::Result<usize> {
     loop {
