@@ -1,5 +1,6 @@
 //! What /proc says about a process under test.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -35,6 +36,29 @@ pub fn children(pid: u32) -> io::Result<Vec<u32>> {
 /// The process is not there, or is another user's.
 pub fn descriptors(pid: u32) -> io::Result<usize> {
     ids(&format!("/proc/{pid}/fd")).map(|fds| fds.len())
+}
+
+/// How many of the process's descriptors are TCP connections to this IPv4 port of its own.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn connections(pid: u32, port: u16) -> io::Result<usize> {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+    let local = format!(":{port:04X}");
+    // sl, local, remote, state (01: established, 08: the other side has closed), …, the inode as the tenth.
+    let inodes: HashSet<&str> = table
+        .lines()
+        .map(|l| l.split_whitespace().collect::<Vec<_>>())
+        .filter(|l| l.len() > 9 && l[1].ends_with(&local) && matches!(l[3], "01" | "08"))
+        .map(|l| l[9])
+        .collect();
+    let folder = format!("/proc/{pid}/fd");
+    let ours = ids(&folder)?.into_iter().filter(|fd| {
+        let link = fs::read_link(format!("{folder}/{fd}")).unwrap_or_default();
+        let inode = link.to_str().and_then(|l| l.strip_prefix("socket:["));
+        inode.is_some_and(|i| inodes.contains(i.trim_end_matches(']')))
+    });
+    Ok(ours.count())
 }
 
 /// Voluntary context switches of all threads: each is a time a thread went to sleep and was woken.

@@ -35,6 +35,10 @@ pub trait Siblings: Send + Sync + 'static {
     /// Whether this process has enough to do and a sibling has not: new connections are left to siblings then.
     fn yield_to(&self) -> bool;
 
+    /// Whether this process has clearly more connections than its siblings, and they do accept: it sits a moment out
+    /// then. Asked once per turn in the wait queue.
+    fn ahead(&self) -> bool;
+
     /// Whether any sibling accepts, so that this process, short of descriptors, need not close parked connections.
     fn accept(&self) -> bool;
 
@@ -107,7 +111,13 @@ impl Worker {
             match socket::accept(fd.as_fd()) {
                 Ok((socket, peer)) => {
                     self.place(socket, peer, id);
-                    self.rotate(id);
+                    if self.turn_is_over(id) {
+                        // Being ahead costs no more than the rotation would: out now, back in later.
+                        if self.shared.siblings.as_ref().is_some_and(|s| s.ahead()) {
+                            return self.pause();
+                        }
+                        self.rotate(&fd, id);
+                    }
                 }
                 Err(Errno::AGAIN) => return,
                 // The client has gone again, or a signal came: the next one.
@@ -158,7 +168,19 @@ impl Worker {
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(true);
         }
-        self.evict();
+        // An accept fails for want of descriptors even when nobody waits: then nothing need be closed.
+        if self.somebody_waits() {
+            self.evict();
+        }
+    }
+
+    /// Whether a listener has a connection that nobody has taken yet.
+    fn somebody_waits(&self) -> bool {
+        let accepting = self.accepting.borrow();
+        accepting
+            .listeners
+            .iter()
+            .any(|l| socket::readable(l.fd.as_fd()))
     }
 
     /// Closes a few of the longest-parked connections, unless a sibling process still accepts.
@@ -199,24 +221,24 @@ impl Worker {
 
     /// Accepts again when descriptors are free.
     #[inline]
-    pub(crate) fn resume_accepting(&self) {
+    pub(crate) fn resume_accepting(self: &Rc<Self>) {
         if self.accepting.borrow().paused.is_some() {
             self.try_to_resume();
         }
     }
 
     #[cold]
-    fn try_to_resume(&self) {
-        let mut accepting = self.accepting.borrow_mut();
+    fn try_to_resume(self: &Rc<Self>) {
         let now = self.now.get();
+        let paused = self.accepting.borrow().paused;
         // The moment must have passed: what made accept fail may not show in any number of ours.
-        if accepting.paused.is_none_or(|until| before(now, until)) || self.shared.draining() {
+        if paused.is_none_or(|until| before(now, until)) || self.shared.draining() {
             return;
         }
         if self.shared.descriptors_short() {
-            accepting.paused = Some(now.wrapping_add(PAUSE));
-            return;
+            return self.relieve();
         }
+        let mut accepting = self.accepting.borrow_mut();
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(false);
             if siblings.yield_to() {
@@ -226,7 +248,9 @@ impl Worker {
         }
         accepting.paused = None;
         self.home.counters.paused.set(0);
-        for listener in &accepting.listeners {
+        for listener in &mut accepting.listeners {
+            // One accept, then the question again: who is still ahead does not take a whole turn.
+            listener.since_rotation = TURN - 1;
             let _ = self.home.pollset.add(
                 listener.fd.as_fd(),
                 LISTENER + u64::from(listener.id),
@@ -246,21 +270,28 @@ impl Worker {
         }
     }
 
-    fn rotate(&self, id: u8) {
+    /// Counts an accept; whether it was the last of this worker's turn.
+    fn turn_is_over(&self, id: u8) -> bool {
         let mut accepting = self.accepting.borrow_mut();
         let Some(listener) = accepting.listeners.iter_mut().find(|l| l.id == id) else {
-            return;
+            return false;
         };
         listener.since_rotation += 1;
-        if listener.since_rotation >= TURN {
+        let over = listener.since_rotation >= TURN;
+        if over {
             listener.since_rotation = 0;
-            let _ = self.home.pollset.delete(listener.fd.as_fd());
-            let _ = self.home.pollset.add(
-                listener.fd.as_fd(),
-                LISTENER + u64::from(id),
-                Interest::Listener,
-            );
         }
+        over
+    }
+
+    /// To the other end of the kernel's wait queue.
+    fn rotate(&self, fd: &OwnedFd, id: u8) {
+        let _ = self.home.pollset.delete(fd.as_fd());
+        let listener = LISTENER + u64::from(id);
+        let _ = self
+            .home
+            .pollset
+            .add(fd.as_fd(), listener, Interest::Listener);
     }
 
     /// Gives a new connection a home: the emptier of two drawn at random.

@@ -1,5 +1,6 @@
 //! Socket calls, each exactly one system call, on descriptors that stay the caller's.
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
@@ -70,6 +71,13 @@ pub(crate) fn has_input(fd: BorrowedFd<'_>) -> bool {
     let mut byte = [0];
     let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     matches!(rustix::net::recv(fd, &mut byte[..], peek), Ok((_, 1..)))
+}
+
+/// poll(2) without waiting: bytes, a FIN, or for a listener a connection.
+pub(crate) fn readable(fd: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let now = Timespec::default();
+    matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1..))
 }
 
 /// recv(2) that throws the bytes away in the kernel where it can (tcp(7), MSG_TRUNC).

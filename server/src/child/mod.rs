@@ -136,10 +136,7 @@ fn start(
             header.initial
         })
         .counters(board.workers(place.record).iter().collect())
-        .siblings(Siblings {
-            board: board.clone(),
-            record: place.record,
-        })
+        .siblings(Siblings::new(board.clone(), place.record))
         .build()?;
     let slots = Slots::new(board.clone(), place.record, config.limits.slots_per_child);
     let site = Arc::new(Site::new(settings, slots));

@@ -1,13 +1,83 @@
 //! What this child says to its siblings, and what it reads of them, on the scoreboard.
 
-use crate::scoreboard::{Board, Child};
+use crate::scoreboard::{Board, Child, State};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// A sibling that has accepted nothing for so long is no reason to sit out: it may be stopped or starved.
+const FRESH: Duration = Duration::from_millis(250);
+/// So many connections above the mean are chance: few connections are nobody's burden.
+const CHANCE: u64 = 32;
 
 /// The siblings of the child with this record.
 pub(super) struct Siblings {
-    pub(super) board: Arc<Board>,
-    pub(super) record: usize,
+    board: Arc<Board>,
+    record: usize,
+    began: Instant,
+    /// By record.
+    seen: Vec<Seen>,
+}
+
+/// What was last seen of one sibling. Several workers may look at once: they write nearly the same.
+#[derive(Default)]
+struct Seen {
+    accepted: AtomicU64,
+    /// When that number was first seen: nanoseconds after `began`, and 0 for never.
+    at: AtomicU64,
+}
+
+impl Siblings {
+    pub(super) fn new(board: Arc<Board>, record: usize) -> Self {
+        let records = board.header().children.load(Relaxed);
+        Self {
+            board,
+            record,
+            began: Instant::now(),
+            seen: (0..records).map(|_| Seen::default()).collect(),
+        }
+    }
+
+    /// Connections of a child, and what it has accepted so far.
+    fn count(&self, at: usize) -> (u64, u64) {
+        let workers = self
+            .board
+            .workers(at)
+            .iter()
+            .map(parkade::WorkerCounters::read);
+        workers.fold((0, 0), |(connections, accepted), w| {
+            (connections + w.connections, accepted + w.accepted)
+        })
+    }
+
+    /// Connections of the siblings that have room and have lately accepted.
+    fn rivals(&self, now: u64) -> impl Iterator<Item = u64> {
+        self.board.children().filter_map(move |(at, child)| {
+            let fit = at != self.record
+                && child.state() == State::Serving
+                && child.short.load(Relaxed) == 0
+                && child.has_room();
+            let seen = self.seen.get(at).filter(|_| fit)?;
+            let (connections, accepted) = self.count(at);
+            if seen.accepted.swap(accepted, Relaxed) != accepted {
+                seen.at.store(now, Relaxed);
+            }
+            let moved = seen.at.load(Relaxed);
+            let fresh = moved != 0 && now.saturating_sub(moved) < FRESH.as_nanos() as u64;
+            fresh.then_some(connections)
+        })
+    }
+
+    /// [`parkade::Siblings::ahead`] at a moment.
+    fn ahead_at(&self, now: u64) -> bool {
+        let (mine, _) = self.count(self.record);
+        let (children, all) = self
+            .rivals(now)
+            .fold((1, mine), |(n, all), one| (n + 1, all + one));
+        let mean = all / children;
+        mine > mean + mean / 8 + CHANCE
+    }
 }
 
 impl parkade::Siblings for Siblings {
@@ -15,6 +85,11 @@ impl parkade::Siblings for Siblings {
         // The first question is answered from a line of our own, and nearly always in the negative.
         let full = self.board.child(self.record).is_some_and(|c| !c.has_room());
         full && self.board.sibling(self.record, Child::has_room)
+    }
+
+    // The one with the fewest connections is never above the mean: somebody always accepts at once.
+    fn ahead(&self) -> bool {
+        self.ahead_at(self.began.elapsed().as_nanos() as u64)
     }
 
     fn accept(&self) -> bool {
@@ -25,5 +100,54 @@ impl parkade::Siblings for Siblings {
         if let Some(child) = self.board.child(self.record) {
             child.short.store(short.into(), Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// Two serving children of one worker each, with so many connections.
+    fn board(connections: [u64; 2]) -> Arc<Board> {
+        let board = Arc::new(Board::new(2, 1, 0).unwrap());
+        for n in connections {
+            let at = board.claim(4).unwrap();
+            board.child(at).unwrap().set_state(State::Serving);
+            board.workers(at)[0].count_accepted(n);
+        }
+        board
+    }
+
+    #[test]
+    fn the_fuller_one_is_ahead_and_the_emptier_one_is_not() {
+        let board = board([400, 200]);
+        assert!(Siblings::new(board.clone(), 0).ahead_at(MS));
+        assert!(!Siblings::new(board, 1).ahead_at(MS));
+    }
+
+    #[test]
+    fn a_small_lead_is_chance() {
+        assert!(!Siblings::new(board([60, 1]), 0).ahead_at(MS));
+        assert!(!Siblings::new(board([1_100, 1_000]), 0).ahead_at(MS));
+    }
+
+    #[test]
+    fn nobody_sits_out_for_a_sibling_that_does_not_accept() {
+        let board = board([400, 200]);
+        let siblings = Siblings::new(board.clone(), 0);
+        assert!(siblings.ahead_at(MS));
+        assert!(!siblings.ahead_at(300 * MS), "it has stood still");
+        board.workers(1)[0].count_accepted(1);
+        assert!(siblings.ahead_at(301 * MS), "it has moved");
+        let other = board.child(1).unwrap();
+        other.busy.store(4, Relaxed);
+        assert!(!siblings.ahead_at(302 * MS), "it has no room");
+        other.busy.store(0, Relaxed);
+        other.short.store(1, Relaxed);
+        assert!(!siblings.ahead_at(303 * MS), "it is short of descriptors");
+        board.release(1);
+        assert!(!siblings.ahead_at(304 * MS), "it is gone");
     }
 }
