@@ -38,6 +38,15 @@ pub fn descriptors(pid: u32) -> io::Result<usize> {
     ids(&format!("/proc/{pid}/fd")).map(|fds| fds.len())
 }
 
+/// The number that the process's next descriptor gets.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn lowest_unused(pid: u32) -> io::Result<u32> {
+    let used: HashSet<u32> = ids(&format!("/proc/{pid}/fd"))?.into_iter().collect();
+    Ok((0..).find(|fd| !used.contains(fd)).unwrap_or(u32::MAX))
+}
+
 /// How many of the process's descriptors are TCP connections to this IPv4 port of its own.
 ///
 /// # Errors

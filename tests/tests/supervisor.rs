@@ -503,29 +503,15 @@ fn an_accept_that_fails_is_not_tried_without_end() {
         procfs::descriptors(child).unwrap() == before
     };
     ready::until("no other connection", PATIENCE, quiet).unwrap();
-    let open = procfs::descriptors(child).unwrap() as u64;
-    // Behind the child's back: what it knows of its limits is wrong now, and nobody can be evicted.
-    let limit = libc::rlimit {
-        rlim_cur: open,
-        rlim_max: open,
-    };
-    // SAFETY: valid parameters.
-    let failed = unsafe {
-        libc::prlimit(
-            child as i32,
-            libc::RLIMIT_NOFILE,
-            &raw const limit,
-            std::ptr::null_mut(),
-        )
-    };
-    if failed != 0 {
-        return eprintln!(
-            "skipped: limits of the child cannot be changed: {}",
-            io::Error::last_os_error()
-        );
+    // Behind the child's back: what it knows of its limits is wrong now, and nobody can be evicted. The limit is one of
+    // numbers, and there may be gaps below the highest.
+    let open = procfs::lowest_unused(child).unwrap().into();
+    if !limit_descriptors(child, open) {
+        return;
     }
     let mut late = client::connect(server.address()).unwrap();
-    late.write_all(&get("/a.txt")).unwrap();
+    // An answer that needs no descriptor.
+    late.write_all(&get("/push?bytes=1")).unwrap();
     ready::until("a line in the log", PATIENCE, || {
         server.text("error.log").contains("Too many open files")
     })
@@ -551,4 +537,47 @@ fn quiet_for(pid: u32, time: Duration) {
     std::thread::sleep(time);
     let used = procfs::cpu_time(pid).unwrap() - before;
     assert!(used < time / 8, "{used:?} of processor time in {time:?}");
+}
+
+/// Lowers the limit of a running process, or says why not.
+fn limit_descriptors(pid: u32, to: u64) -> bool {
+    let limit = libc::rlimit {
+        rlim_cur: to,
+        rlim_max: to,
+    };
+    let none = std::ptr::null_mut();
+    // SAFETY: valid parameters.
+    let done =
+        unsafe { libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &raw const limit, none) } == 0;
+    if !done {
+        let e = io::Error::last_os_error();
+        eprintln!("skipped: limits of the child cannot be changed: {e}");
+    }
+    done
+}
+
+#[test]
+fn a_newcomer_with_the_last_descriptor_is_not_closed_when_nobody_else_waits() {
+    let text = configuration("StartServers 1\nThreadsPerChild 1\nKeepAliveTimeout 300");
+    let server = Server::start(&text, FILES).unwrap();
+    let child = children(&server, 1, &[])[0];
+    assert_eq!(server.get("/push?bytes=1").unwrap().status, 200);
+    let quiet = || {
+        let before = procfs::descriptors(child).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        procfs::descriptors(child).unwrap() == before
+    };
+    ready::until("no other connection", PATIENCE, quiet).unwrap();
+    let last = procfs::lowest_unused(child).unwrap();
+    if !limit_descriptors(child, u64::from(last) + 1) {
+        return;
+    }
+    let mut stream = client::connect(server.address()).unwrap();
+    // The child has taken it, and found no descriptor for another.
+    ready::until("a line in the log", PATIENCE, || {
+        server.text("error.log").contains("Too many open files")
+    })
+    .unwrap();
+    stream.write_all(&get("/push?bytes=1")).unwrap();
+    assert_eq!(client::read(&mut stream, false).unwrap().status, 200);
 }
