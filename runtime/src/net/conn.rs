@@ -339,6 +339,16 @@ impl Conn {
         socket::local(self.slot().fd())
     }
 
+    /// Whether the end of this connection is a reset instead of a FIN: setsockopt(2) with `SO_LINGER` and no time.
+    ///
+    /// Bytes that the peer has not acknowledged by then are lost. For protocols in which the end means "complete".
+    ///
+    /// # Errors
+    /// That of setsockopt(2).
+    pub fn reset_when_closed(&self, reset: bool) -> io::Result<()> {
+        socket::set_reset(self.slot().fd(), reset)
+    }
+
     /// Which listener it came through, in the order of [`crate::Runtime::listen`].
     #[must_use]
     pub fn listener(&self) -> u8 {

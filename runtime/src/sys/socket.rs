@@ -8,6 +8,7 @@ use rustix::net::{
 };
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// accept4(2), non-blocking and close-on-exec. A local peer counts as 127.0.0.1.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errno> {
@@ -78,6 +79,12 @@ pub(crate) fn readable(fd: BorrowedFd<'_>) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     let now = Timespec::default();
     matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1..))
+}
+
+/// socket(7), `SO_LINGER`: on with no time, or off.
+pub(crate) fn set_reset(fd: BorrowedFd<'_>, reset: bool) -> io::Result<()> {
+    let linger = reset.then_some(Duration::ZERO);
+    Ok(rustix::net::sockopt::set_socket_linger(fd, linger)?)
 }
 
 /// recv(2) that throws the bytes away in the kernel where it can (tcp(7), MSG_TRUNC).

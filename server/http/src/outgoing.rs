@@ -70,6 +70,11 @@ pub(crate) async fn send_stream(
     let Streaming {
         pieces, chunked, ..
     } = streaming;
+    // Only the end of the connection says how long such a body is: until it is whole, whatever ends the connection,
+    // be it a panic or the end of this process, must not look like its end (RFC 9112 section 8).
+    if !*chunked {
+        conn.reset_when_closed(true)?;
+    }
     loop {
         if !out.is_empty() {
             conn.set_io_deadline(Some(Deadline::after(conn.now(), patience)));
@@ -91,6 +96,8 @@ pub(crate) async fn send_stream(
             None => {
                 if *chunked {
                     out.extend_from_slice(b"0\r\n\r\n");
+                } else {
+                    conn.reset_when_closed(false)?;
                 }
                 return Ok(());
             }

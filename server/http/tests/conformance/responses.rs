@@ -3,6 +3,7 @@
 
 use super::wire::*;
 use parkade_http::Limits;
+use std::io::{ErrorKind, Read, Write};
 
 fn ask(request: &str) -> Vec<Answer> {
     let wire = Wire::new(Limits::default());
@@ -91,6 +92,26 @@ fn a_stream_that_fails_ends_without_its_last_chunk() {
         .talk([&b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"[..]]);
     let came = String::from_utf8(came).unwrap();
     assert!(came.ends_with("\r\n\r\n4\r\none \r\n"), "{came}");
+}
+
+/// Where only the end of the connection says how long a body is, a FIN would make a part of it pass for the whole.
+#[test]
+fn a_body_without_a_length_that_fails_ends_in_a_reset() {
+    let wire = Wire::new(Limits::default());
+    for (path, resets) in [("/broken", true), ("/torn", true), ("/stream", false)] {
+        let mut stream = wire.connect();
+        stream
+            .write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut came = Vec::new();
+        let end = stream.read_to_end(&mut came).map_err(|e| e.kind());
+        let came = String::from_utf8_lossy(&came);
+        assert_eq!(
+            end.err(),
+            resets.then_some(ErrorKind::ConnectionReset),
+            "{path}: {came}"
+        );
+    }
 }
 
 /// An answer names the server's version, not the request's (RFC 9110 section 6.2), and who answers.

@@ -45,8 +45,20 @@ impl Stream for Endless {
     }
 }
 
+/// Panics behind its first piece.
+struct Torn(bool);
+
+impl Stream for Torn {
+    type Item = io::Result<bytes::Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        assert!(!std::mem::replace(&mut self.0, true), "asked to");
+        Poll::Ready(Some(Ok(bytes::Bytes::from_static(b"one "))))
+    }
+}
+
 /// `/echo` sends the body back, `/late` does so after 1.2 s, `/wait` thinks first, `/status/N` has status N and a body, `/stream` comes in pieces, `/broken` fails after
-/// one, `/endless` never ends, `/big` has 8 MiB, `/panic` does; anything else says method, host, path and query.
+/// one, `/torn` panics then, `/endless` never ends, `/big` has 8 MiB, `/panic` does; anything else says method, host, path and query.
 async fn handler(mut request: Request) -> Response {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = text(request.path());
@@ -61,6 +73,7 @@ async fn handler(mut request: Request) -> Response {
         "/stream" => stream(&[Some("one "), Some(""), Some("two "), Some("three")]),
         "/broken" => stream(&[Some("one "), None]),
         "/big" => Response::new(200).with_body(Body::Bytes(vec![b'~'; 8 << 20].into())),
+        "/torn" => Response::new(200).with_body(Body::Stream(Box::pin(Torn(false)))),
         "/endless" => Response::new(200).with_body(Body::Stream(Box::pin(Endless))),
         "/wait" => {
             parkade::time::sleep(Duration::from_millis(1)).await;
