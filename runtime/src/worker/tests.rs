@@ -10,6 +10,7 @@
 //! | a FIN that comes with data | `data_and_fin_under_one_edge_…`; loom `park_against_fin` |
 //! | a timeout against readiness | `readiness_goes_before_a_timeout_of_the_same_turn`, `an_edge_goes_before_…`; loom |
 //! | a deadline linked by a neighbour, overslept | `a_deadline_that_a_neighbour_links_…`; loom `no_foreign_deadline_is_slept_through` |
+//! | a sleep longer than the clock can tell | `a_worker_never_sleeps_so_long_…` |
 //! | a full event array | `more_events_than_a_batch_are_all_served` |
 //! | spurious and duplicate events | `duplicates_and_spurious_events_…` |
 //! | a kernel call per operation | the same, and `a_tasks_stream_is_registered_once_…` |
@@ -425,4 +426,31 @@ fn a_deadline_that_a_neighbour_links_wakes_a_sleeping_owner() {
     assert!(!bench.mocks[0].waiting(), "not for what is due later");
     home.harvest.leave_poll();
     closes_in_time(&bench, &mut client);
+}
+
+/// Half a turn of the clock is 24.8 days: what a neighbour links must look earlier than what the owner sleeps for, to the
+/// last moment of the sleep, and whatever else the owner waits for.
+#[test]
+fn a_worker_never_sleeps_so_long_that_it_misjudges_a_deadline() {
+    use crate::park::wheel::{HORIZON, before};
+    let bench = bench(1);
+    let home = &bench.shared.homes[0];
+    let day = Duration::from_secs(86_400);
+    for timer in [None, Some(60 * day)] {
+        if let Some(far) = timer {
+            drop(crate::spawn(crate::time::sleep(far)));
+        }
+        bench.workers[0].turn(None);
+        bench.workers[0].turn(None);
+        let asked = bench.mocks[0].asked();
+        let slept = asked.unwrap_or(40 * day).as_millis() as u32;
+        let woken = bench.workers[0].now.get().wrapping_add(slept);
+        let until = home.sleeps_until.load(std::sync::atomic::Ordering::Relaxed);
+        for ahead in [0, 1000, HORIZON + HORIZON / 16] {
+            assert!(
+                before(woken.wrapping_add(ahead), until),
+                "asleep for {asked:?}: {ahead} ms more would not wake it"
+            );
+        }
+    }
 }

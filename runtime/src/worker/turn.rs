@@ -2,7 +2,7 @@
 
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
-use crate::park::wheel::before;
+use crate::park::wheel::{HORIZON, before};
 use crate::reactor::{BATCH, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
@@ -14,6 +14,12 @@ use std::time::Duration;
 const BUDGET: usize = 256;
 /// How long an ended worker waits for tasks that are being woken from elsewhere.
 const CLEARING: Duration = Duration::from_secs(1);
+
+/// A worker with nothing to wait for looks at the clock this often. Half a turn of the clock (24.8 days) after it fell
+/// asleep, deadlines that lie ahead would look past, and those of neighbours would not wake it. A week leaves room for
+/// the farthest deadline (6.2 days and 1/16) at its end, and nobody pays for one wake-up a week.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const _: () = assert!(LONGEST.as_millis() + (HORIZON + HORIZON / 16) as u128 <= i32::MAX as u128);
 
 /// A deadline farther away than so many milliseconds is waited for by the clock of the turn's beginning.
 const FAR_MS: u64 = 4_000;
@@ -131,7 +137,7 @@ impl Worker {
             Some(Duration::ZERO)
         };
         if timeout != Some(Duration::ZERO) {
-            timeout = self.nearest(timeout);
+            timeout = Some(self.nearest(timeout));
         }
         if !self.home.harvest.enter_poll() {
             // A neighbour is draining our pollset, at most 64 events: local work meanwhile.
@@ -155,9 +161,9 @@ impl Worker {
     }
 
     /// How long the worker may sleep until a timer, a deadline or a paused listener needs it.
-    fn nearest(&self, most: Option<Duration>) -> Option<Duration> {
-        let mut nearest = most;
-        let mut at_most = |d: Duration| nearest = Some(nearest.map_or(d, |n| n.min(d)));
+    fn nearest(&self, most: Option<Duration>) -> Duration {
+        let mut nearest = most.map_or(LONGEST, |most| most.min(LONGEST));
+        let mut at_most = |d: Duration| nearest = nearest.min(d);
         if let Some(at) = self.timers.borrow().next() {
             at_most(Duration::from_nanos(
                 at.saturating_sub(clock::monotonic_ns()),
