@@ -244,6 +244,37 @@ fn shutdown_closes_idle_connections_and_lets_a_request_finish() {
 }
 
 #[test]
+fn shutdown_answers_what_came_before_it() {
+    async fn blocking(mut conn: Conn) -> parkade::Result<Next> {
+        while let Some(chunk) = conn.recv_ready().await? {
+            if chunk.filled() == b"block" {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            conn.send(chunk.filled()).await?;
+        }
+        Ok(Next::Park(conn, Keepalive::secs(60)))
+    }
+    let (runtime, address) = serve(1, parkade::bursts(blocking));
+    let mut parked = connect(address);
+    ask(&mut parked, b"x");
+    let mut blocks = connect(address);
+    blocks.write_all(b"block").unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    while runtime.handle().metrics().workers[0].bursts < 2 {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    // The worker is inside a handler: it hears of both only then.
+    parked.write_all(b"a request").unwrap();
+    runtime.handle().shutdown(Duration::from_secs(5));
+    let mut answer = Vec::new();
+    parked.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"a request");
+    drop((parked, blocks));
+    runtime.wait();
+}
+
+#[test]
 fn a_read_with_a_deadline_times_out_and_a_keepalive_does_not_end_a_handler() {
     async fn patient(mut conn: Conn) -> parkade::Result<Next> {
         let mut buffer = conn.buffer();

@@ -203,14 +203,7 @@ impl Worker {
             };
             let seen = slot.state.peek();
             if seen.has(PARKED) && slot.state.expire(seen.generation(), home.id).is_some() {
-                // Its request has come, perhaps in this very turn: no want of descriptors may cost it.
-                if socket::has_input(slot.fd()) {
-                    slot.state.revive();
-                    self.queue(Job::Start {
-                        home: home.id,
-                        index,
-                        generation: seen.generation(),
-                    });
+                if self.take_up_if_it_speaks(&home, index, seen.generation()) {
                     continue;
                 }
                 home.counters.evicted.add(1);

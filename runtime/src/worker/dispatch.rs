@@ -175,10 +175,29 @@ impl Worker {
         if !seen.has(PARKED) || seen.has(ACTIVE) {
             return;
         }
-        if slot.state.expire(seen.generation(), self.home.id).is_some() {
+        if slot.state.expire(seen.generation(), self.home.id).is_none() {
+            return;
+        }
+        if !self.take_up_if_it_speaks(home, index, seen.generation()) {
             slot.state.revive();
             linger::begin(self, home, index, seen.generation(), FAREWELL);
         }
+    }
+
+    /// A connection about to be closed at its rest, CLOSING already, whose request has come meanwhile, perhaps in this
+    /// very turn, is taken up instead: no want of descriptors and no shutdown may cost it.
+    pub(crate) fn take_up_if_it_speaks(&self, home: &Home, index: u32, generation: u32) -> bool {
+        let slot = home.slots.claimed(index);
+        let speaks = socket::has_input(slot.fd());
+        if speaks {
+            slot.state.revive();
+            self.queue(Job::Start {
+                home: home.id,
+                index,
+                generation,
+            });
+        }
+        speaks
     }
 
     /// Looks at what is due in this worker's wheel, a bounded number at a time.
