@@ -47,18 +47,18 @@ pub fn lowest_unused(pid: u32) -> io::Result<u32> {
     Ok((0..).find(|fd| !used.contains(fd)).unwrap_or(u32::MAX))
 }
 
-/// How many of the process's descriptors are TCP connections to this IPv4 port of its own.
+/// How many of the process's descriptors are TCP connections to this IPv4 port of its own, in whatever state.
 ///
 /// # Errors
 /// The process is not there, or is another user's.
 pub fn connections(pid: u32, port: u16) -> io::Result<usize> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
     let local = format!(":{port:04X}");
-    // sl, local, remote, state (01: established, 08: the other side has closed), …, the inode as the tenth.
+    // sl, local, remote, state (0A: it listens), …, the inode as the tenth.
     let inodes: HashSet<&str> = table
         .lines()
         .map(|l| l.split_whitespace().collect::<Vec<_>>())
-        .filter(|l| l.len() > 9 && l[1].ends_with(&local) && matches!(l[3], "01" | "08"))
+        .filter(|l| l.len() > 9 && l[1].ends_with(&local) && l[3] != "0A")
         .map(|l| l[9])
         .collect();
     let folder = format!("/proc/{pid}/fd");

@@ -497,12 +497,7 @@ fn an_accept_that_fails_is_not_tried_without_end() {
         String::from_utf8_lossy(&board).contains(" busy=4 ")
     })
     .unwrap();
-    let quiet = || {
-        let before = procfs::descriptors(child).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
-        procfs::descriptors(child).unwrap() == before
-    };
-    ready::until("no other connection", PATIENCE, quiet).unwrap();
+    only(&server, child, 3);
     // Behind the child's back: what it knows of its limits is wrong now, and nobody can be evicted. The limit is one of
     // numbers, and there may be gaps below the highest.
     let open = procfs::lowest_unused(child).unwrap().into();
@@ -539,6 +534,15 @@ fn quiet_for(pid: u32, time: Duration) {
     assert!(used < time / 8, "{used:?} of processor time in {time:?}");
 }
 
+/// Waits until the child has `n` connections, and no more.
+fn only(server: &Server, child: u32, n: usize) {
+    let port = server.address().port();
+    ready::until("no other connection", PATIENCE, || {
+        procfs::connections(child, port).is_ok_and(|now| now == n)
+    })
+    .unwrap();
+}
+
 /// Lowers the limit of a running process, or says why not.
 fn limit_descriptors(pid: u32, to: u64) -> bool {
     let limit = libc::rlimit {
@@ -562,12 +566,7 @@ fn a_newcomer_with_the_last_descriptor_is_not_closed_when_nobody_else_waits() {
     let server = Server::start(&text, FILES).unwrap();
     let child = children(&server, 1, &[])[0];
     assert_eq!(server.get("/push?bytes=1").unwrap().status, 200);
-    let quiet = || {
-        let before = procfs::descriptors(child).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
-        procfs::descriptors(child).unwrap() == before
-    };
-    ready::until("no other connection", PATIENCE, quiet).unwrap();
+    only(&server, child, 0);
     let last = procfs::lowest_unused(child).unwrap();
     if !limit_descriptors(child, u64::from(last) + 1) {
         return;

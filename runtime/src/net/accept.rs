@@ -2,13 +2,14 @@
 //!
 //! Listeners are level-triggered and exclusive. A woken worker accepts at most 16, before it runs any handler, and
 //! adds each socket straight to the pollset of its home, which need not be woken for it. After 16 accepts it takes
-//! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything.
+//! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything; a process
+//! clearly ahead of its siblings leaves it out for a moment.
 
 use crate::park::state::PARKED;
 use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER, token};
 use crate::sys::socket;
-use crate::worker::{Home, Job, Worker};
+use crate::worker::{Home, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! What this child says to its siblings, and what it reads of them, on the scoreboard.
 
-use crate::scoreboard::{Board, Child, State};
+use crate::scoreboard::Board;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -53,20 +53,18 @@ impl Siblings {
 
     /// Connections of the siblings that have room and have lately accepted.
     fn rivals(&self, now: u64) -> impl Iterator<Item = u64> {
-        self.board.children().filter_map(move |(at, child)| {
-            let fit = at != self.record
-                && child.state() == State::Serving
-                && child.short.load(Relaxed) == 0
-                && child.has_room();
-            let seen = self.seen.get(at).filter(|_| fit)?;
-            let (connections, accepted) = self.count(at);
-            if seen.accepted.swap(accepted, Relaxed) != accepted {
-                seen.at.store(now, Relaxed);
-            }
-            let moved = seen.at.load(Relaxed);
-            let fresh = moved != 0 && now.saturating_sub(moved) < FRESH.as_nanos() as u64;
-            fresh.then_some(connections)
-        })
+        self.board
+            .siblings(self.record)
+            .filter_map(move |(at, child)| {
+                let seen = self.seen.get(at).filter(|_| child.has_room())?;
+                let (connections, accepted) = self.count(at);
+                if seen.accepted.swap(accepted, Relaxed) != accepted {
+                    seen.at.store(now, Relaxed);
+                }
+                let moved = seen.at.load(Relaxed);
+                let fresh = moved != 0 && now.saturating_sub(moved) < FRESH.as_nanos() as u64;
+                fresh.then_some(connections)
+            })
     }
 
     /// [`parkade::Siblings::ahead`] at a moment.
@@ -84,7 +82,7 @@ impl parkade::Siblings for Siblings {
     fn yield_to(&self) -> bool {
         // The first question is answered from a line of our own, and nearly always in the negative.
         let full = self.board.child(self.record).is_some_and(|c| !c.has_room());
-        full && self.board.sibling(self.record, Child::has_room)
+        full && self.board.siblings(self.record).any(|(_, c)| c.has_room())
     }
 
     // The one with the fewest connections is never above the mean: somebody always accepts at once.
@@ -93,7 +91,7 @@ impl parkade::Siblings for Siblings {
     }
 
     fn accept(&self) -> bool {
-        self.board.sibling(self.record, |_| true)
+        self.board.siblings(self.record).next().is_some()
     }
 
     fn short(&self, short: bool) {
@@ -106,6 +104,7 @@ impl parkade::Siblings for Siblings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scoreboard::State;
 
     const MS: u64 = 1_000_000;
 

@@ -80,13 +80,10 @@ impl Board {
         self.mapping.clear(at);
     }
 
-    /// Whether a sibling of the child at `me` is fit to accept, and `fits` besides.
-    pub(crate) fn sibling(&self, me: usize, fits: impl Fn(&Child) -> bool) -> bool {
-        self.children().any(|(at, child)| {
-            at != me
-                && child.state() == State::Serving
-                && child.short.load(Relaxed) == 0
-                && fits(child)
+    /// The siblings of the child at `me` that are fit to accept.
+    pub(crate) fn siblings(&self, me: usize) -> impl Iterator<Item = (usize, &Child)> {
+        self.children().filter(move |(at, child)| {
+            *at != me && child.state() == State::Serving && child.short.load(Relaxed) == 0
         })
     }
 }
@@ -102,15 +99,15 @@ mod tests {
         assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
         let child = board.child(1).unwrap();
         assert_eq!(child.generation.load(Relaxed), 7);
-        assert!(!board.sibling(0, |_| true), "it is still starting");
+        assert!(!board.siblings(0).any(|_| true), "it is still starting");
         child.set_state(State::Serving);
-        assert!(board.sibling(0, Child::has_room));
+        assert!(board.siblings(0).any(|(_, c)| c.has_room()));
         child.busy.store(4, Relaxed);
-        assert!(board.sibling(0, |_| true) && !board.sibling(0, Child::has_room));
+        assert!(board.siblings(0).any(|_| true) && !board.siblings(0).any(|(_, c)| c.has_room()));
         child.short.store(1, Relaxed);
-        assert!(!board.sibling(0, |_| true), "it cannot accept");
+        assert!(!board.siblings(0).any(|_| true), "it cannot accept");
         assert!(
-            !board.sibling(1, |_| true),
+            !board.siblings(1).any(|_| true),
             "a child is not its own sibling"
         );
         board.release(1);

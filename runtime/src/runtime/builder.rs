@@ -1,0 +1,185 @@
+//! Settings of a runtime, and its start.
+
+use super::thread::work;
+use super::{Runtime, Shared};
+use crate::error::{Error, Result};
+use crate::metrics::WorkerCounters;
+use crate::net::accept::Siblings;
+use crate::reactor::epoll::Epoll;
+use crate::sys::clock;
+use crate::worker::Home;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many home workers a runtime has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Workers {
+    /// One per processor this process may use.
+    PerCore,
+    /// So many, at least one and at most 1,024.
+    Count(usize),
+}
+
+/// Where worker threads may run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Affinity {
+    /// Wherever the scheduler likes.
+    None,
+    /// Worker `n` on the `n`-th processor this process may use.
+    PerCore,
+    /// Worker `n` on processor `list[n % len]`.
+    Cores(Vec<usize>),
+}
+
+/// Settings of a runtime that is to be built.
+pub struct Builder {
+    workers: Workers,
+    reserves: usize,
+    affinity: Affinity,
+    name: String,
+    first_byte: Duration,
+    stack_size: Option<usize>,
+    siblings: Option<Box<dyn Siblings>>,
+    counters: Vec<&'static WorkerCounters>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            workers: Workers::PerCore,
+            reserves: 0,
+            affinity: Affinity::None,
+            name: "parkade".into(),
+            first_byte: Duration::from_secs(60),
+            stack_size: None,
+            siblings: None,
+            counters: Vec::new(),
+        }
+    }
+
+    /// The number of home workers; one per processor by default.
+    #[must_use]
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Threads for [`crate::spawn_blocking`]; none by default.
+    #[must_use]
+    pub fn reserves(mut self, threads: usize) -> Self {
+        self.reserves = threads;
+        self
+    }
+
+    /// Where worker threads may run; anywhere by default.
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.affinity = affinity;
+        self
+    }
+
+    /// The name of the threads, to which a number is added; at most eleven bytes are seen.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How long a new connection may be silent; 60 s by default.
+    #[must_use]
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.first_byte = timeout;
+        self
+    }
+
+    /// The stack of each worker thread in bytes.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Other processes with the same listeners; none by default.
+    #[must_use]
+    pub fn siblings(mut self, siblings: impl Siblings) -> Self {
+        self.siblings = Some(Box::new(siblings));
+        self
+    }
+
+    /// Where the workers count, the first worker in the first place; those that get none count in memory of their own.
+    #[must_use]
+    pub fn counters(mut self, places: Vec<&'static WorkerCounters>) -> Self {
+        self.counters = places;
+        self
+    }
+
+    /// Starts the worker threads.
+    ///
+    /// # Errors
+    /// No or more than 1,024 workers; no descriptors, memory or threads for them.
+    pub fn build(self) -> Result<Runtime> {
+        let cpus = cpus();
+        let count = match self.workers {
+            Workers::PerCore => cpus.len().clamp(1, 1024),
+            Workers::Count(n @ 1..=1024) => n,
+            Workers::Count(n) => {
+                let why = std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    "a runtime has 1 to 1,024 workers",
+                );
+                return Err(Error::new("build", format!("{n} workers"), why));
+            }
+        };
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let files = u32::try_from(limit.current.unwrap_or(1 << 20))
+            .unwrap_or(1 << 20)
+            .clamp(16, 1 << 22);
+        let own = u32::try_from(count * 2 + 8).unwrap_or(16);
+        let mut homes = Vec::new();
+        for id in 0..count {
+            let epoll =
+                Epoll::new().map_err(|e| Error::new("epoll_create", format!("worker {id}"), e))?;
+            let counters = self.counters.get(id).copied();
+            let now = clock::monotonic_ms();
+            let home = Home::new(id as u16, Box::new(epoll), files, now, counters)
+                .map_err(|e| Error::new("map slots", format!("worker {id}"), e))?;
+            homes.push(Arc::new(home));
+        }
+        let descriptors = files
+            .saturating_sub((files / 50).max(8))
+            .saturating_sub(own)
+            .max(4);
+        let first_byte = u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4);
+        let shared = Arc::new(Shared::new(homes, descriptors, self.siblings, first_byte));
+        let mut runtime = Runtime {
+            shared: shared.clone(),
+            threads: Vec::new(),
+        };
+        for home in &shared.homes {
+            let cpu = match &self.affinity {
+                Affinity::None => None,
+                Affinity::PerCore => cpus.get(home.id as usize % cpus.len().max(1)).copied(),
+                Affinity::Cores(list) => list.get(home.id as usize % list.len().max(1)).copied(),
+            };
+            let (shared, home) = (shared.clone(), home.clone());
+            let name = format!("{}-{}", self.name, home.id);
+            runtime.start(name, self.stack_size, move || work(shared, home, cpu))?;
+        }
+        for n in 0..self.reserves {
+            let shared = shared.clone();
+            runtime.start(format!("{}-r{n}", self.name), self.stack_size, move || {
+                shared.reserves.run()
+            })?;
+        }
+        Ok(runtime)
+    }
+}
+
+fn cpus() -> Vec<usize> {
+    match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU)
+            .filter(|c| set.is_set(*c))
+            .collect(),
+        Err(_) => vec![0],
+    }
+}

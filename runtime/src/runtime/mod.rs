@@ -1,0 +1,132 @@
+//! A runtime: giving it listeners, waiting for it, and ending it.
+
+mod block_on;
+mod builder;
+mod handle;
+mod shared;
+mod thread;
+
+pub use block_on::block_on;
+pub use builder::{Affinity, Builder, Workers};
+pub use handle::Handle;
+pub(crate) use shared::Shared;
+
+use crate::error::{Error, Result};
+use crate::executor::inbox::Message;
+use crate::net::service::{AnyService, Service};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Worker threads with their connections.
+///
+/// Dropping it closes everything at once and waits for the threads.
+pub struct Runtime {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Runtime {
+    /// Default settings.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn start(
+        &mut self,
+        name: String,
+        stack: Option<usize>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        let mut builder = std::thread::Builder::new().name(name.clone());
+        if let Some(bytes) = stack {
+            builder = builder.stack_size(bytes);
+        }
+        self.threads.push(
+            builder
+                .spawn(f)
+                .map_err(|e| Error::new("start thread", name, e))?,
+        );
+        Ok(())
+    }
+
+    /// Accepts from `listener` on every worker and serves its connections. Returns its number.
+    ///
+    /// # Errors
+    /// The listener cannot be made non-blocking; there are more than 255 of them.
+    pub fn listen(&self, listener: std::net::TcpListener, service: impl Service) -> Result<u8> {
+        listener
+            .set_nonblocking(true)
+            .map_err(|e| Error::new("set non-blocking", "listener", e))?;
+        // Accepted sockets inherit it. Answers are written whole; a rest that waits for an acknowledgement helps nobody.
+        if let Err(e) = rustix::net::sockopt::set_tcp_nodelay(&listener, true) {
+            tracing::debug!(target: "parkade", "TCP_NODELAY on a listener: {e}");
+        }
+        let listener = Arc::new(OwnedFd::from(listener));
+        let service: Arc<dyn AnyService> = Arc::new(service);
+        // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
+        let Some(id) = self.shared.add_service(service) else {
+            let why = std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "a runtime has at most 256 listeners",
+            );
+            return Err(Error::new("listen", String::new(), why));
+        };
+        for home in &self.shared.homes {
+            home.post(Message::Listen {
+                id,
+                listener: listener.clone(),
+            });
+        }
+        Ok(id)
+    }
+
+    /// Binds `address`, serves it, and returns when the runtime was shut down through a [`Handle`].
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub fn serve(self, address: SocketAddr, service: impl Service) -> Result<()> {
+        let listener = std::net::TcpListener::bind(address)
+            .map_err(|e| Error::new("bind", address.to_string(), e))?;
+        self.listen(listener, service)?;
+        self.wait();
+        Ok(())
+    }
+
+    /// Waits until the runtime was shut down through a [`Handle`].
+    pub fn wait(&self) {
+        self.shared.wait();
+    }
+
+    /// Runs `future` on worker 0 and waits for its output. What is not `Send` is made there by [`Handle::spawn_on`].
+    ///
+    /// # Panics
+    /// If the future panics, or the runtime is shut down before it is done.
+    pub fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        block_on(self.handle().spawn_on(0, move || future))
+    }
+
+    /// A handle for other threads.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(self.shared.clone())
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.handle().shutdown(Duration::ZERO);
+        self.shared.reserves.close();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

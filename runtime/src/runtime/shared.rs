@@ -1,0 +1,150 @@
+//! What all threads of a runtime share: its homes, whether it ends, and who serves what.
+
+use crate::blocking::Reserves;
+use crate::net::accept::Siblings;
+use crate::net::service::AnyService;
+use crate::sys::clock;
+use crate::worker::Home;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+const RUNNING: u8 = 0;
+const DRAINING: u8 = 1;
+
+/// What all threads of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) homes: Vec<Arc<Home>>,
+    pub(crate) reserves: Reserves,
+    phase: AtomicU8,
+    /// Monotonic nanoseconds at which draining ends.
+    stop_at: AtomicU64,
+    descriptors: u32,
+    pub(crate) siblings: Option<Box<dyn Siblings>>,
+    first_byte: AtomicU32,
+    /// What each listener's connections are served by; a worker that meets one for the first time looks here.
+    services: Mutex<Vec<Arc<dyn AnyService>>>,
+    /// Home workers whose threads have ended.
+    ended: Mutex<usize>,
+    all_ended: Condvar,
+}
+
+impl Shared {
+    /// `descriptors`: from how many connections on they count as short. `first_byte`: milliseconds, 0 for the default.
+    pub(super) fn new(
+        homes: Vec<Arc<Home>>,
+        descriptors: u32,
+        siblings: Option<Box<dyn Siblings>>,
+        first_byte: u32,
+    ) -> Self {
+        Self {
+            homes,
+            reserves: Reserves::default(),
+            phase: AtomicU8::new(RUNNING),
+            stop_at: AtomicU64::new(u64::MAX),
+            descriptors,
+            siblings,
+            first_byte: AtomicU32::new(first_byte),
+            services: Mutex::default(),
+            ended: Mutex::new(0),
+            all_ended: Condvar::new(),
+        }
+    }
+
+    /// Workers without threads, for tests that step them.
+    #[cfg(all(test, not(loom)))]
+    #[allow(clippy::unwrap_used, reason = "for tests only")]
+    pub(crate) fn for_tests(
+        pollsets: Vec<Box<dyn crate::reactor::Pollset>>,
+        service: impl crate::Service,
+    ) -> Arc<Self> {
+        let home = |(id, pollset)| {
+            Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms(), None).unwrap())
+        };
+        let homes = pollsets.into_iter().enumerate().map(home).collect();
+        let shared = Self::new(homes, u32::MAX, None, 0);
+        shared.add_service(Arc::new(service));
+        Arc::new(shared)
+    }
+
+    pub(crate) fn running(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == RUNNING
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        !self.running()
+    }
+
+    pub(crate) fn stop_now(&self) -> bool {
+        self.draining() && clock::monotonic_ns() >= self.stop_at.load(Ordering::Relaxed)
+    }
+
+    /// How long draining may still take.
+    pub(crate) fn grace_left(&self) -> Option<Duration> {
+        self.draining().then(|| {
+            Duration::from_nanos(
+                self.stop_at
+                    .load(Ordering::Relaxed)
+                    .saturating_sub(clock::monotonic_ns()),
+            )
+        })
+    }
+
+    /// Within 2 % of the limit of open files, and never less than eight below it.
+    pub(crate) fn descriptors_short(&self) -> bool {
+        let open: u32 = self
+            .homes
+            .iter()
+            .map(|h| h.connections.load(Ordering::Relaxed))
+            .sum();
+        open >= self.descriptors
+    }
+
+    /// The service of a listener.
+    pub(crate) fn service(&self, listener: u8) -> Option<Arc<dyn AnyService>> {
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services.get(listener as usize).cloned()
+    }
+
+    /// Milliseconds a new connection may be silent.
+    pub(crate) fn first_byte(&self, _listener: u8, default: u32) -> u32 {
+        match self.first_byte.load(Ordering::Relaxed) {
+            0 => default,
+            ms => ms,
+        }
+    }
+
+    /// Gives a listener's service a number; `None` when there are as many as there can be.
+    pub(super) fn add_service(&self, service: Arc<dyn AnyService>) -> Option<u8> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = u8::try_from(services.len()).ok()?;
+        services.push(service);
+        Some(id)
+    }
+
+    /// From now on the runtime drains, for at most `grace` and no longer than it was told before.
+    pub(super) fn drain(&self, grace: Duration) {
+        let ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
+        let at = clock::monotonic_ns().saturating_add(ns);
+        // The release publishes the moment: whoever sees DRAINING sees when it ends.
+        self.stop_at.fetch_min(at, Ordering::Relaxed);
+        self.phase.store(DRAINING, Ordering::Release);
+    }
+
+    /// A home worker's thread ends.
+    pub(super) fn one_has_ended(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.all_ended.notify_all();
+    }
+
+    /// Waits until all home workers have ended.
+    pub(super) fn wait(&self) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        while *ended < self.homes.len() {
+            ended = self
+                .all_ended
+                .wait(ended)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The thread of a home worker.
+
+use super::Shared;
+use crate::worker::{Home, Worker};
+use std::sync::Arc;
+
+/// The life of a home worker's thread.
+pub(super) fn work(shared: Arc<Shared>, home: Arc<Home>, cpu: Option<usize>) {
+    if let Some(cpu) = cpu {
+        let mut set = rustix::thread::CpuSet::new();
+        if cpu < rustix::thread::CpuSet::MAX_CPU {
+            set.set(cpu);
+            if let Err(e) = rustix::thread::sched_setaffinity(None, &set) {
+                tracing::warn!(target: "parkade", "worker {}: cannot be bound to processor {cpu}: {e}", home.id);
+            }
+        }
+    }
+    let abort = AbortOnPanic;
+    let worker = Worker::new(shared.clone(), home);
+    let entered = Worker::enter(&worker);
+    worker.run();
+    worker.clear();
+    drop(entered);
+    std::mem::forget(abort);
+    shared.one_has_ended();
+}
+
+/// Panics of bursts, tasks and wakers are caught. One of our own would leave a process whose connections nobody serves.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        tracing::error!(target: "parkade", "a worker panicked outside any handler: aborting");
+        std::process::abort();
+    }
+}
