@@ -101,6 +101,8 @@ pub fn text(config: &Config) -> String {
     out.value("MaxMemFree", &config.max_mem_free);
     out.value("ThreadStackSize", &config.thread_stack_size);
     out.shown("EnableExceptionHook", &config.enable_exception_hook, flag);
+    let said = config.extended_status.as_ref().and_then(|e| e.at.as_ref());
+    out.line("ExtendedStatus", flag(&config.extended_status()), said);
     out.path("LockFile", config.lock_file.as_ref());
     out.path("ScoreBoardFile", config.scoreboard_file.as_ref());
     out.path("CoreDumpDirectory", config.core_dump_directory.as_ref());

@@ -85,7 +85,7 @@ table! {
     "EnableMMAP" [], 1..1, ALL, "On", E, "On or Off: whether small files may stay in memory between requests (files are never mapped)";
     "EnableSendfile" [], 1..1, ALL, "Off", E, "On or Off: whether the kernel copies files to the socket, or the server reads and sends them";
     "ErrorLog" [], 1..1, SV, "logs/error_log", E, "the file of the error log";
-    "ExtendedStatus" [], 1..1, SERVER, "On", P, "On or Off: whether the status page shows requests";
+    "ExtendedStatus" [], 1..1, SERVER, "", E, "On or Off: whether the status page shows totals and requests; On where some SetHandler is server-status";
     "ForceType" [], 1..1, D, "", E, "a MIME type for all files here";
     "GracefulDrainTimeout" [], 1..1, SERVER, "", P, "how long a stopping child may finish its requests";
     "GracefulShutdownTimeout" [], 1..1, SERVER, "0", P, "seconds a graceful stop may take, 0 for no bound";

@@ -53,6 +53,8 @@ pub struct Config {
     pub reactor_backend: Located<ReactorBackend>,
     /// `WakeCoalescing`.
     pub wake_coalescing: Option<Located<bool>>,
+    /// `ExtendedStatus`, if set; see [`Config::extended_status`].
+    pub extended_status: Option<Located<bool>>,
     /// `TypesConfig`, absolute.
     pub types_config: Option<Located<PathBuf>>,
     /// `LogFormat` with a nickname, as (nickname, format); `common` and `combined` are always there.
@@ -65,6 +67,26 @@ pub struct Config {
     pub defines: Vec<String>,
     /// Corrections made by the arithmetic of limits.
     pub notes: Vec<Diagnostic>,
+}
+
+impl Config {
+    /// Whether the status page shows totals and requests: `ExtendedStatus`, and without it whether there is such a page.
+    #[must_use]
+    pub fn extended_status(&self) -> bool {
+        match &self.extended_status {
+            Some(said) => said.value,
+            None => {
+                let hosts = self.virtual_hosts.iter().map(|h| &h.settings);
+                let mut all = std::iter::once(&self.main).chain(hosts);
+                all.any(|h| shows_status(&h.base) || h.sections.iter().any(Section::shows_status))
+            }
+        }
+    }
+}
+
+fn shows_status(settings: &DirSettings) -> bool {
+    let handler = settings.handler.as_ref();
+    handler.is_some_and(|h| h.value == Handler::ServerStatus)
 }
 
 /// Settings that a virtual host may have for itself.
@@ -141,6 +163,12 @@ pub struct Section {
     pub settings: DirSettings,
     /// `<Files>` inside `<Directory>`.
     pub children: Vec<Section>,
+}
+
+impl Section {
+    fn shows_status(&self) -> bool {
+        shows_status(&self.settings) || self.children.iter().any(Self::shows_status)
+    }
 }
 
 /// Settings that a section may have; `None` leaves what is inherited.

@@ -289,6 +289,29 @@ fn require_lines_of_a_section_let_in_whom_any_of_them_lets_in() {
 }
 
 #[test]
+fn extended_status_is_on_where_there_is_a_status_page_unless_it_is_said() {
+    let page = "<Location /s>\nSetHandler server-status\n</Location>";
+    let nested =
+        "<Directory /srv/www>\n<Files s>\nSetHandler server-status\n</Files>\n</Directory>";
+    for (text, expected) in [
+        (String::new(), false),
+        (page.into(), true),
+        (nested.into(), true),
+        (format!("<VirtualHost *:80>\n{page}\n</VirtualHost>"), true),
+        (format!("ExtendedStatus Off\n{page}"), false),
+        ("ExtendedStatus On".into(), true),
+        ("<Location /s>\nSetHandler none\n</Location>".into(), false),
+    ] {
+        let (c, found) = read(&source(&format!("Listen 80\n{text}"))).unwrap();
+        assert_eq!(c.extended_status(), expected, "{text}");
+        assert!(
+            found.iter().all(|d| !d.message.contains("later version")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn what_comes_later_says_so() {
     let (_, found) = read(&source("Listen 80\nMaxClients 17\nThreadsPerChild 5")).unwrap();
     assert!(

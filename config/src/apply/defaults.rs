@@ -35,6 +35,7 @@ pub(super) fn config(root: PathBuf) -> Config {
         graceful_drain_timeout: None,
         reactor_backend: Located::default_value(ReactorBackend::Auto),
         wake_coalescing: None,
+        extended_status: None,
         types_config: None,
         log_formats: vec![
             ("common".into(), COMMON.into()),

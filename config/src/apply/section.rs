@@ -182,11 +182,6 @@ impl Apply<'_> {
             "SetHandler" => match word.text.to_ascii_lowercase().as_str() {
                 "none" => dir.handler = Some(Located::new(Handler::None, at())),
                 "server-status" => {
-                    let found = Diagnostic::info(
-                        "server-status takes effect in a later version",
-                        Some(&word.at),
-                    );
-                    self.found.push(found);
                     dir.handler = Some(Located::new(Handler::ServerStatus, at()));
                 }
                 "parkade-diagnostics" => {

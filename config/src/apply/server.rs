@@ -64,7 +64,7 @@ impl Apply<'_> {
                 config.core_dump_directory = Some(path);
             }
             "EnableExceptionHook" => self.set_flag(&mut config.enable_exception_hook, name, word),
-            "ExtendedStatus" => drop(self.flag(name, word)),
+            "ExtendedStatus" => config.extended_status = self.flag(name, word),
             "WakeCoalescing" => config.wake_coalescing = self.flag(name, word),
             "User" => config.user = self.account(name, word),
             "Group" => config.group = self.account(name, word),
