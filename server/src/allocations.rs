@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use crate::log::access::AccessLogs;
-use crate::scoreboard::Board;
+use crate::scoreboard::{Board, Size};
 use crate::{child, cli, settings};
 use parkade_tests::allocations::{CountingAllocator, of_threads};
 use parkade_tests::{client, ready};
@@ -56,7 +56,13 @@ fn measured(path: &str) -> u64 {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut control, told) = (ours, OwnedFd::from(theirs));
     let homes = child::homes(1);
-    let board = Arc::new(Board::new(1, homes, 0).unwrap());
+    let size = Size {
+        children: 1,
+        workers: homes,
+        slots: settings.config.limits.slots_per_child as usize,
+        extended: settings.config.extended_status(),
+    };
+    let board = Arc::new(Board::new(size, 0).unwrap());
     let record = board.claim(settings.config.limits.slots_per_child).unwrap();
     let place = child::Place { board, record };
     std::thread::scope(|scope| {

@@ -4,7 +4,8 @@
 //! is made: connections that are parked, that are written to or that linger hold none. Requests beyond the slots wait
 //! in order of arrival; none is refused. What is answered from memory at once takes none: its thread is the bound.
 
-use crate::scoreboard::{Board, Child};
+use crate::scoreboard::{Beginning, Board, Child, Detail, Doing, monotonic};
+use parkade_http::Request;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,8 +25,22 @@ struct Queue {
     taken: u32,
     next: u64,
     waiting: VecDeque<(u64, Waker)>,
-    /// Tickets of waiters that have a slot and do not know it yet.
-    granted: Vec<u64>,
+    /// Tickets of waiters that have a slot and do not know it yet, with that slot.
+    granted: Vec<(u64, usize)>,
+    /// Slots that were given back, and how many were ever taken: the one used last is used next.
+    free: Vec<usize>,
+    touched: usize,
+}
+
+impl Queue {
+    /// The number of a slot that is free; there must be one.
+    fn pick(&mut self) -> usize {
+        self.taken += 1;
+        self.free.pop().unwrap_or_else(|| {
+            self.touched += 1;
+            self.touched - 1
+        })
+    }
 }
 
 impl Slots {
@@ -49,8 +64,12 @@ impl Slots {
             slots: self,
             ticket: None,
         };
-        poll_fn(|cx| wait.poll(cx)).await;
-        Slot(self)
+        let number = poll_fn(|cx| wait.poll(cx)).await;
+        Slot {
+            slots: self,
+            number,
+            begun: false,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -70,12 +89,28 @@ impl Slots {
         }
     }
 
-    fn give_back(&self, mut queue: MutexGuard<'_, Queue>) {
+    /// Shows what a slot does; only its holder says so, or whoever has the lock while nobody holds it.
+    fn say(&self, number: usize, doing: Doing) {
+        if let Some(state) = self.board.slots(self.record).get(number) {
+            doing.show(state);
+        }
+    }
+
+    /// `None` without ExtendedStatus.
+    fn detail(&self, number: usize) -> Option<&Detail> {
+        self.board.details(self.record).get(number)
+    }
+
+    fn give_back(&self, number: usize, mut queue: MutexGuard<'_, Queue>) {
         let next = queue.waiting.pop_front();
         match &next {
             // The slot passes on.
-            Some((ticket, _)) => queue.granted.push(*ticket),
-            None => queue.taken -= 1,
+            Some((ticket, _)) => queue.granted.push((*ticket, number)),
+            None => {
+                queue.taken -= 1;
+                queue.free.push(number);
+                self.say(number, Doing::Free);
+            }
         }
         self.show(&queue);
         drop(queue);
@@ -86,11 +121,46 @@ impl Slots {
 }
 
 /// One taken slot.
-pub(crate) struct Slot<'a>(&'a Slots);
+pub(crate) struct Slot<'a> {
+    slots: &'a Slots,
+    number: usize,
+    /// It is shown what it is used for.
+    begun: bool,
+}
+
+impl Slot<'_> {
+    /// With ExtendedStatus, shows what it is used for.
+    pub(crate) fn begin(&mut self, request: &Request, host: usize) {
+        if let Some(detail) = self.slots.detail(self.number) {
+            detail.begin(&Beginning {
+                peer: request.peer(),
+                host: host as u32,
+                minor: request.minor_version(),
+                line: request.request_line(),
+                now: monotonic(),
+            });
+            self.begun = true;
+        }
+    }
+
+    /// Shows that a body is being read.
+    pub(crate) fn reading(&self) {
+        self.slots.say(self.number, Doing::Reading);
+    }
+}
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.0.give_back(self.0.lock());
+        let detail = self.slots.detail(self.number).filter(|_| self.begun);
+        let took = detail.map_or(0, |detail| detail.end(monotonic()));
+        let queue = self.slots.lock();
+        if took > 0
+            && let Some(record) = self.slots.record()
+        {
+            // The lock makes this child's threads one writer.
+            record.took.store(record.took.load(Relaxed) + took, Relaxed);
+        }
+        self.slots.give_back(self.number, queue);
     }
 }
 
@@ -100,13 +170,14 @@ struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut queue = self.slots.lock();
         let Some(ticket) = self.ticket else {
             if queue.taken < self.slots.most {
-                queue.taken += 1;
+                let number = queue.pick();
+                self.slots.say(number, Doing::Writing);
                 self.slots.show(&queue);
-                return Poll::Ready(());
+                return Poll::Ready(number);
             }
             let ticket = queue.next;
             queue.next += 1;
@@ -115,10 +186,11 @@ impl Wait<'_> {
             self.ticket = Some(ticket);
             return Poll::Pending;
         };
-        if let Some(at) = queue.granted.iter().position(|t| *t == ticket) {
-            queue.granted.swap_remove(at);
+        if let Some(at) = queue.granted.iter().position(|(t, _)| *t == ticket) {
+            let (_, number) = queue.granted.swap_remove(at);
             self.ticket = None;
-            return Poll::Ready(());
+            self.slots.say(number, Doing::Writing);
+            return Poll::Ready(number);
         }
         if let Some((_, waker)) = queue.waiting.iter_mut().find(|(t, _)| *t == ticket) {
             waker.clone_from(cx.waker());
@@ -131,9 +203,9 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
         let mut queue = self.slots.lock();
-        if let Some(at) = queue.granted.iter().position(|t| *t == ticket) {
-            queue.granted.swap_remove(at);
-            return self.slots.give_back(queue);
+        if let Some(at) = queue.granted.iter().position(|(t, _)| *t == ticket) {
+            let (_, number) = queue.granted.swap_remove(at);
+            return self.slots.give_back(number, queue);
         }
         queue.waiting.retain(|(t, _)| *t != ticket);
         self.slots.show(&queue);
@@ -143,6 +215,7 @@ impl Drop for Wait<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scoreboard::Size;
     use std::pin::{Pin, pin};
 
     fn poll<F: Future>(f: &mut Pin<&mut F>) -> Poll<F::Output> {
@@ -150,7 +223,13 @@ mod tests {
     }
 
     fn slots(most: u32) -> (Slots, Arc<Board>) {
-        let board = Arc::new(Board::new(1, 1, 0).unwrap());
+        let size = Size {
+            children: 1,
+            workers: 1,
+            slots: most as usize,
+            extended: true,
+        };
+        let board = Arc::new(Board::new(size, 0).unwrap());
         let at = board.claim(most).unwrap();
         (Slots::new(board.clone(), at, most), board)
     }
@@ -180,6 +259,30 @@ mod tests {
         drop(second);
         assert!(poll(&mut third).is_ready());
         assert_eq!(shown(&board), (0, 0), "it was dropped at once");
+    }
+
+    #[test]
+    fn each_slot_says_what_it_does_and_the_one_used_last_is_used_next() {
+        let (slots, board) = slots(3);
+        let says = || -> Vec<Doing> { board.slots(0).iter().map(Doing::of).collect() };
+        use Doing::{Free, Reading, Untouched, Writing};
+        assert_eq!(says(), [Untouched; 3]);
+        let Poll::Ready(first) = poll(&mut pin!(slots.take())) else {
+            unreachable!()
+        };
+        let Poll::Ready(second) = poll(&mut pin!(slots.take())) else {
+            unreachable!()
+        };
+        second.reading();
+        assert_eq!(says(), [Writing, Reading, Untouched]);
+        drop(first);
+        assert_eq!(says(), [Free, Reading, Untouched]);
+        let Poll::Ready(again) = poll(&mut pin!(slots.take())) else {
+            unreachable!()
+        };
+        assert_eq!(says(), [Writing, Reading, Untouched]);
+        drop((again, second));
+        assert_eq!(says(), [Free, Free, Untouched]);
     }
 
     #[test]

@@ -1,19 +1,38 @@
 //! The memory of a scoreboard: shared with every process that is forked later, gone with the last of them.
 
+use super::Size;
 use super::record::{Child, Header, MAGIC, VERSION};
+use super::slot::{Detail, Doing};
 use parkade::WorkerCounters;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// An anonymous shared mapping with the layout of [`super::record`].
 #[derive(Debug)]
 pub(super) struct Mapping {
     base: NonNull<u8>,
     len: usize,
-    children: usize,
-    workers: usize,
+    size: Size,
+    /// Bytes of one child's part.
+    stride: usize,
+}
+
+/// Bytes of so many slots' states.
+fn states(slots: usize) -> usize {
+    slots.next_multiple_of(128)
+}
+
+/// Bytes of one child's part.
+fn stride(size: &Size) -> Option<usize> {
+    let details = if size.extended { size.slots } else { 0 };
+    let workers = size.workers.checked_mul(size_of::<WorkerCounters>())?;
+    details
+        .checked_mul(size_of::<Detail>())?
+        .checked_add(states(size.slots))?
+        .checked_add(workers)?
+        .checked_add(size_of::<Child>())
 }
 
 // SAFETY: the memory belongs to the mapping, and what is handed out are shared references to atomics.
@@ -22,9 +41,10 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    pub(super) fn new(children: usize, workers: usize) -> io::Result<Self> {
-        let stride = size_of::<Child>() + workers * size_of::<WorkerCounters>();
-        let len = children
+    pub(super) fn new(size: Size) -> io::Result<Self> {
+        let stride = stride(&size).ok_or(io::ErrorKind::OutOfMemory)?;
+        let len = size
+            .children
             .checked_mul(stride)
             .and_then(|n| n.checked_add(size_of::<Header>()))
             .ok_or(io::ErrorKind::OutOfMemory)?;
@@ -42,19 +62,21 @@ impl Mapping {
         let mapping = Self {
             base,
             len,
-            children,
-            workers,
+            size,
+            stride,
         };
         let header = mapping.header();
         header.magic.store(MAGIC, Relaxed);
         header.version.store(VERSION, Relaxed);
-        header.children.store(children as u32, Relaxed);
-        header.workers.store(workers as u32, Relaxed);
+        header.children.store(size.children as u32, Relaxed);
+        header.workers.store(size.workers as u32, Relaxed);
+        header.slots.store(size.slots as u32, Relaxed);
+        header.extended.store(size.extended.into(), Relaxed);
         Ok(mapping)
     }
 
     pub(super) fn children(&self) -> usize {
-        self.children
+        self.size.children
     }
 
     pub(super) fn header(&self) -> &Header {
@@ -64,9 +86,9 @@ impl Mapping {
 
     /// The first byte of a child's part.
     fn part(&self, at: usize) -> Option<NonNull<u8>> {
-        let stride = size_of::<Child>() + self.workers * size_of::<WorkerCounters>();
         // SAFETY: `at` is below `children`, so this is inside the mapping.
-        (at < self.children).then(|| unsafe { self.base.add(size_of::<Header>() + at * stride) })
+        (at < self.size.children)
+            .then(|| unsafe { self.base.add(size_of::<Header>() + at * self.stride) })
     }
 
     pub(super) fn child(&self, at: usize) -> Option<&Child> {
@@ -81,7 +103,36 @@ impl Mapping {
         // SAFETY: the counters follow the record, `workers` of them, inside the mapping; zero bytes are valid.
         unsafe {
             let first = part.add(size_of::<Child>()).cast::<WorkerCounters>();
-            std::slice::from_raw_parts(first.as_ptr(), self.workers)
+            std::slice::from_raw_parts(first.as_ptr(), self.size.workers)
+        }
+    }
+
+    /// What the slots of a child do.
+    pub(super) fn slots(&self, at: usize) -> &[AtomicU8] {
+        let Some(part) = self.part(at) else {
+            return &[];
+        };
+        let before = size_of::<Child>() + self.size.workers * size_of::<WorkerCounters>();
+        // SAFETY: the states follow the counters, `slots` of them, inside the mapping; any byte is valid.
+        unsafe {
+            let first = part.add(before).cast::<AtomicU8>();
+            std::slice::from_raw_parts(first.as_ptr(), self.size.slots)
+        }
+    }
+
+    /// What the slots of a child did last; empty without ExtendedStatus.
+    pub(super) fn details(&self, at: usize) -> &[Detail] {
+        let Some(part) = self.part(at).filter(|_| self.size.extended) else {
+            return &[];
+        };
+        let before = size_of::<Child>()
+            + self.size.workers * size_of::<WorkerCounters>()
+            + states(self.size.slots);
+        // SAFETY: the details follow the states at a multiple of their alignment, `slots` of them, inside the mapping;
+        // zero bytes are valid.
+        unsafe {
+            let first = part.add(before).cast::<Detail>();
+            std::slice::from_raw_parts(first.as_ptr(), self.size.slots)
         }
     }
 
@@ -89,6 +140,17 @@ impl Mapping {
     pub(super) fn clear(&self, at: usize) {
         for counters in self.workers(at) {
             counters.reset();
+        }
+        let details = self.details(at);
+        for (slot, state) in self.slots(at).iter().enumerate() {
+            // What was never touched has no memory yet, and need not get any.
+            if Doing::of(state) == Doing::Untouched {
+                continue;
+            }
+            Doing::Untouched.show(state);
+            if let Some(detail) = details.get(slot) {
+                detail.clear();
+            }
         }
         if let Some(child) = self.child(at) {
             child.clear();

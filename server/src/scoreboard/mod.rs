@@ -6,16 +6,37 @@
 
 mod mapping;
 mod record;
+mod slot;
 mod sum;
 
 pub(crate) use record::{Child, State};
+pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
 
 use mapping::Mapping;
 use parkade::WorkerCounters;
 use record::Header;
+use rustix::time::{ClockId, clock_gettime};
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds on the clock that all processes share.
+pub(crate) fn monotonic() -> u64 {
+    let t = clock_gettime(ClockId::Monotonic);
+    (t.tv_sec as u64) * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// What a scoreboard has room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub(crate) children: usize,
+    /// Workers, and request slots, of each.
+    pub(crate) workers: usize,
+    pub(crate) slots: usize,
+    /// `ExtendedStatus`: each slot says what it did last.
+    pub(crate) extended: bool,
+}
 
 /// The scoreboard of one generation of children.
 #[derive(Debug)]
@@ -24,13 +45,21 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// Room for so many children with so many workers each.
+    /// A scoreboard whose counting begins now. The supervisor makes it.
     ///
     /// # Errors
     /// There is no memory for it.
-    pub(crate) fn new(children: usize, workers: usize, generation: u32) -> io::Result<Self> {
-        let mapping = Mapping::new(children, workers)?;
-        mapping.header().generation.store(generation, Relaxed);
+    pub(crate) fn new(size: Size, generation: u32) -> io::Result<Self> {
+        let mapping = Mapping::new(size)?;
+        let header = mapping.header();
+        header.generation.store(generation, Relaxed);
+        header.supervisor.store(std::process::id(), Relaxed);
+        header.planned.store(size.children as u32, Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        header
+            .restarted
+            .store(now.map_or(0, |d| d.as_secs()), Relaxed);
+        header.began.store(monotonic() / 1_000_000, Relaxed);
         Ok(Self { mapping })
     }
 
@@ -46,6 +75,16 @@ impl Board {
     /// The counters of a child's workers.
     pub(crate) fn workers(&self, at: usize) -> &[WorkerCounters] {
         self.mapping.workers(at)
+    }
+
+    /// What the slots of a child do.
+    pub(crate) fn slots(&self, at: usize) -> &[AtomicU8] {
+        self.mapping.slots(at)
+    }
+
+    /// What the slots of a child did last; empty without ExtendedStatus.
+    pub(crate) fn details(&self, at: usize) -> &[Detail] {
+        self.mapping.details(at)
     }
 
     /// The children there are, with their places.
@@ -77,6 +116,7 @@ impl Board {
         let header = self.header();
         header.gone_requests.fetch_add(sum.requests, Relaxed);
         header.gone_bytes.fetch_add(sum.bytes, Relaxed);
+        header.gone_took.fetch_add(sum.took, Relaxed);
         self.mapping.clear(at);
     }
 
@@ -92,9 +132,19 @@ impl Board {
 mod tests {
     use super::*;
 
+    fn board(children: usize, workers: usize, generation: u32) -> Board {
+        let size = Size {
+            children,
+            workers,
+            slots: 4,
+            extended: true,
+        };
+        Board::new(size, generation).unwrap()
+    }
+
     #[test]
     fn a_record_is_taken_seen_and_given_back_empty() {
-        let board = Board::new(3, 2, 7).unwrap();
+        let board = board(3, 2, 7);
         assert_eq!(board.children().count(), 0);
         assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
         let child = board.child(1).unwrap();
@@ -118,8 +168,33 @@ mod tests {
     }
 
     #[test]
+    fn what_slots_did_is_gone_with_their_child() {
+        let board = board(2, 3, 0);
+        assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
+        let before = Beginning {
+            peer: [127, 0, 0, 1].into(),
+            host: 0,
+            minor: 1,
+            line: b"GET / HTTP/1.1",
+            now: 5,
+        };
+        for at in 0..2 {
+            Doing::Writing.show(&board.slots(at)[3]);
+            board.details(at)[3].begin(&before);
+            board.child(at).unwrap().took.store(9, Relaxed);
+        }
+        board.release(0);
+        assert_eq!(Doing::of(&board.slots(0)[3]), Doing::Untouched);
+        assert_eq!(board.details(0)[3].read(), None);
+        assert_eq!(Doing::of(&board.slots(1)[3]), Doing::Writing);
+        assert_eq!(board.details(1)[3].read().unwrap().line, before.line);
+        assert_eq!(Sum::of_all(&board).took, 18, "what it took is kept");
+        assert!(board.slots(2).is_empty() && board.details(2).is_empty());
+    }
+
+    #[test]
     fn another_process_sees_what_is_written() {
-        let board = Board::new(1, 1, 0).unwrap();
+        let board = board(1, 1, 0);
         let at = board.claim(1).unwrap();
         // SAFETY: the child only stores to shared memory and ends without running anything of ours.
         match unsafe { nix::unistd::fork() }.unwrap() {

@@ -1,19 +1,23 @@
-//! The layout of the scoreboard: a header, then for each child its record and the counters of its workers.
+//! The layout of the scoreboard: a header, then for each child its record, the counters of its workers and its slots.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 128 | [`Header`] |
-//! | 128 + 128 x workers, for each child | [`Child`], then one `parkade::WorkerCounters` per worker |
+//! | for each child: 128 | [`Child`] |
+//! | 128 x workers | one `parkade::WorkerCounters` per worker |
+//! | slots, rounded up to 128 | one byte per request slot: [`super::Doing`] |
+//! | 256 x slots, with ExtendedStatus | one [`super::Detail`] per request slot |
 //!
-//! Everything is an atomic number, zero at first, and each part is on cache lines of its own. All accesses are relaxed:
-//! nothing is published through the scoreboard but the numbers themselves.
+//! Everything is an atomic number, zero at first, and each part is on cache lines of its own. Accesses are relaxed:
+//! nothing is published through the scoreboard but the numbers themselves. Only what a slot did last is more than one
+//! number, and says itself how it is kept whole.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Says what the memory is: "parkade" and a zero byte.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"parkade\0");
 /// Changes with the layout.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What is known of the generation as a whole. Written by the supervisor.
 #[derive(Debug, Default)]
@@ -27,10 +31,24 @@ pub(crate) struct Header {
     pub(crate) workers: AtomicU32,
     /// One more than the highest record that was ever taken.
     pub(crate) used: AtomicU32,
+    /// Request slots of each record, and 1 if there are details of them.
+    pub(crate) slots: AtomicU32,
+    pub(crate) extended: AtomicU32,
+    /// Children that may serve at once: free records beyond these are not shown.
+    pub(crate) planned: AtomicU32,
+    pub(crate) supervisor: AtomicU32,
     _spare: AtomicU32,
-    /// What children that have ended had counted.
+    /// What children that have ended had counted; `took` in nanoseconds.
     pub(crate) gone_requests: AtomicU64,
     pub(crate) gone_bytes: AtomicU64,
+    pub(crate) gone_took: AtomicU64,
+    /// The processor time that they used, in microseconds.
+    pub(crate) gone_user: AtomicU64,
+    pub(crate) gone_system: AtomicU64,
+    /// When this generation began, in seconds since the epoch.
+    pub(crate) restarted: AtomicU64,
+    /// When counting began, on the monotonic clock, in milliseconds.
+    pub(crate) began: AtomicU64,
 }
 
 /// One child.
@@ -46,6 +64,9 @@ pub(crate) struct Child {
     pub(crate) waiting: AtomicU32,
     /// 1: it is short of descriptors.
     pub(crate) short: AtomicU32,
+    _spare: AtomicU32,
+    /// How long its requests had slots, in nanoseconds; counted with ExtendedStatus.
+    pub(crate) took: AtomicU64,
 }
 
 /// What a child is doing.
@@ -105,6 +126,7 @@ impl Child {
         ] {
             field.store(0, Relaxed);
         }
+        self.took.store(0, Relaxed);
         self.set_state(State::Free);
     }
 }

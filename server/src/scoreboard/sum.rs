@@ -16,6 +16,8 @@ pub(crate) struct Sum {
     pub(crate) waiting: u64,
     pub(crate) requests: u64,
     pub(crate) bytes: u64,
+    /// How long requests had slots, in nanoseconds.
+    pub(crate) took: u64,
     /// Workers that accept.
     pub(crate) accepting: u64,
 }
@@ -29,6 +31,7 @@ impl Sum {
         };
         sum.busy = child.busy.load(Relaxed).into();
         sum.waiting = child.waiting.load(Relaxed).into();
+        sum.took = child.took.load(Relaxed);
         for worker in board.workers(at) {
             let seen = worker.read();
             sum.connections += seen.connections;
@@ -48,6 +51,7 @@ impl Sum {
         let mut all = Self {
             requests: board.header().gone_requests.load(Relaxed),
             bytes: board.header().gone_bytes.load(Relaxed),
+            took: board.header().gone_took.load(Relaxed),
             ..Self::default()
         };
         for (at, _) in board.children() {
@@ -60,6 +64,7 @@ impl Sum {
             all.waiting += one.waiting;
             all.requests += one.requests;
             all.bytes += one.bytes;
+            all.took += one.took;
             all.accepting += one.accepting;
         }
         all

@@ -98,7 +98,9 @@ impl Site {
 
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        let _slot = self.slots.take().await;
+        let mut slot = self.slots.take().await;
+        let (host, own) = unpack(request.host_number());
+        slot.begin(&request, host);
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {
             Ok(()) => {}
@@ -108,7 +110,6 @@ impl Site {
         let Ok(path) = String::from_utf8(path) else {
             return Response::not_found();
         };
-        let (host, own) = unpack(request.host_number());
         let asked = Asked { host, own, path };
         let rules = self.tree.rules(asked.host, &asked.path);
         if request.limit_body(rules.body).is_err() {

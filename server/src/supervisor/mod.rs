@@ -13,7 +13,7 @@ use crate::child;
 use crate::cli::Options;
 use crate::log::access::AccessLogs;
 use crate::log::{self, Level, write};
-use crate::scoreboard::Board;
+use crate::scoreboard::{Board, Size};
 use crate::settings::Settings;
 use children::Children;
 use detach::Detached;
@@ -25,6 +25,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// Records for children that still end while others have taken their place.
@@ -110,8 +111,20 @@ fn run_here(
     } else {
         limits.server_limit.max(limits.children) as usize * 2 + SPARE_RECORDS
     };
-    let board = Board::new(records, child::homes(limits.threads_per_child), 0)
+    let size = Size {
+        children: records,
+        workers: child::homes(limits.threads_per_child),
+        slots: limits.slots_per_child as usize,
+        extended: settings.config.extended_status(),
+    };
+    let board = Board::new(size, 0)
         .map_err(|e| io::Error::new(e.kind(), format!("could not make the scoreboard: {e}")))?;
+    let planned = if options.one_process {
+        1
+    } else {
+        limits.children
+    };
+    board.header().planned.store(planned, Relaxed);
     let plan = Plan {
         settings,
         listeners,
