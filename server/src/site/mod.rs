@@ -3,7 +3,7 @@
 //! `hosts` says which virtual host a request is for, `tree` (with `pattern`) which settings govern its path; then access
 //! control, then the handler. Files: `lookup` (with `walk` where links need it) opens them, `content` reads small ones,
 //! `files` makes the response, `cache` keeps small ones by their `stamp`, `media` knows their types. `welcome.html` is
-//! the built-in configuration's page; `diagnostics` is for tests and benches.
+//! the built-in configuration's page; `status` shows what the server does; `diagnostics` is for tests and benches.
 
 mod cache;
 mod content;
@@ -15,6 +15,7 @@ mod lookup;
 mod media;
 mod pattern;
 mod stamp;
+mod status;
 mod tree;
 mod walk;
 
@@ -38,6 +39,7 @@ pub(crate) struct Site {
     table: Arc<Table>,
     media: media::Types,
     slots: Slots,
+    status: status::Status,
     builtin: bool,
 }
 
@@ -64,6 +66,7 @@ impl Site {
             tree,
             media: media::Types::new(config),
             slots,
+            status: status::Status::new(config),
             builtin: settings.builtin && config.main.document_root.is_none(),
         }
     }
@@ -125,13 +128,19 @@ impl Site {
             }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
-            Special::ServerStatus => return Response::error(404),
-            Special::None => {}
+            Special::ServerStatus if matches!(request.method(), Method::Get | Method::Head) => {
+                return self.status.answer(&request, self.slots.board());
+            }
+            // Other methods mean the file, if there is one.
+            Special::ServerStatus | Special::None => {}
         }
         match request.method() {
             Method::Get | Method::Head => {}
             Method::Options => return Response::new(200).with_field("Allow", ALLOW),
-            Method::Post => return refuse_post(&mut request).await,
+            Method::Post => {
+                slot.reading();
+                return refuse_post(&mut request).await;
+            }
             _ => return Response::error(405).with_field("Allow", ALLOW),
         }
         if self.builtin {

@@ -209,6 +209,7 @@ impl Children {
             let mut gone = self.all.swap_remove(at);
             self.ever_ready |= gone.hear();
             board.release(gone.record);
+            note_times(board);
             let failed = match status {
                 WaitStatus::Signaled(_, signal, core) => {
                     let core = if core { ", a core was dumped" } else { "" };
@@ -286,6 +287,22 @@ impl Children {
             let _ = kill(child.pid, Signal::SIGKILL);
             let _ = waitpid(child.pid, None);
         }
+    }
+}
+
+/// Shows the processor time of everything that has ended and was waited for.
+fn note_times(board: &Board) {
+    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::time::TimeValLike;
+    if let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) {
+        let micros = |n: i64| n.unsigned_abs();
+        let header = board.header();
+        header
+            .gone_user
+            .store(micros(used.user_time().num_microseconds()), Relaxed);
+        header
+            .gone_system
+            .store(micros(used.system_time().num_microseconds()), Relaxed);
     }
 }
 
