@@ -42,9 +42,9 @@ impl Doing {
 /// The request that a slot works on, or worked on last: 256 bytes.
 ///
 /// One writer: whoever holds the slot. `turn` is odd while the writer is at it; a reader takes what it read only if
-/// `turn` was even and the same before and after. The writer's release fence (paired with the reader's acquire load of
-/// a field) keeps the odd value ahead of the fields, and its release store of the even value (paired with the reader's
-/// acquire load of `turn`) keeps the fields ahead of that.
+/// `turn` was even and the same before and after. The writer's release fence behind the odd value pairs with the acquire
+/// fence behind the reader's loads: who saw a field of the new request also sees that `turn` has moved. The writer's
+/// release store of the even value pairs with the reader's first, acquiring load: who saw it also sees all fields.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Detail {
@@ -144,7 +144,7 @@ impl Detail {
                 line,
             };
             fence(Acquire);
-            if before % 2 == 0 && self.turn.load(Relaxed) == before {
+            if before.is_multiple_of(2) && self.turn.load(Relaxed) == before {
                 return Some(seen);
             }
             std::hint::spin_loop();
@@ -166,18 +166,17 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     fn fresh() -> Detail {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
         Detail {
             turn: AtomicU32::new(0),
             len: AtomicU32::new(0),
-            count: ZERO,
-            began: ZERO,
-            took: ZERO,
-            peer: [ZERO; 2],
+            count: AtomicU64::new(0),
+            began: AtomicU64::new(0),
+            took: AtomicU64::new(0),
+            peer: [const { AtomicU64::new(0) }; 2],
             host: AtomicU32::new(0),
             minor: AtomicU32::new(0),
-            _spare: ZERO,
-            line: [ZERO; LINE / 8],
+            _spare: AtomicU64::new(0),
+            line: [const { AtomicU64::new(0) }; LINE / 8],
         }
     }
 

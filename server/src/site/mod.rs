@@ -129,7 +129,7 @@ impl Site {
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
             Special::ServerStatus if matches!(request.method(), Method::Get | Method::Head) => {
-                return self.status.answer(&request, self.slots.board());
+                return self.status.answer(&request, host, self.slots.board());
             }
             // Other methods mean the file, if there is one.
             Special::ServerStatus | Special::None => {}

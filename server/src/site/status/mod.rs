@@ -37,10 +37,12 @@ impl Status {
     }
 
     /// Answers a GET or a HEAD.
-    pub(super) fn answer(&self, request: &Request, board: &Board) -> Response {
+    pub(super) fn answer(&self, request: &Request, host: usize, board: &Board) -> Response {
         let asked = Asked::of(request.query().unwrap_or_default());
-        let host = without_port(request.host().unwrap_or_default());
-        let figures = Figures::gather(board, host);
+        // A client that names no host is told the configured name.
+        let named = request.host().filter(|name| !name.is_empty());
+        let own = self.hosts.get(host).map(String::as_str);
+        let figures = Figures::gather(board, without_port(named.or(own).unwrap_or_default()));
         let mut text = String::new();
         let kind = if asked.auto {
             auto::write(&figures, &mut text);

@@ -52,6 +52,7 @@ pub(super) fn write(figures: &Figures, hosts: &[String], tables: bool, out: &mut
 }
 
 fn facts(figures: &Figures, out: &mut String) {
+    out.push_str("<dl>\n");
     let mut fact = |name: &str, value: &str| {
         let _ = writeln!(out, "<dt>{name}: {value}</dt>");
     };
@@ -97,12 +98,13 @@ fn facts(figures: &Figures, out: &mut String) {
         fact("Rates", &rates.join(" - "));
     }
     let slots = format!(
-        "{} requests currently being processed, {} of them gracefully finishing, {} idle slots",
+        "{}, of them gracefully finishing: {}; idle slots: {}",
         figures.busy() + figures.graceful(),
         figures.graceful(),
         figures.idle()
     );
-    fact("Requests", &slots);
+    fact("Requests in progress", &slots);
+    out.push_str("</dl>\n");
 }
 
 /// How the connections are shared out, as a bar.
@@ -115,7 +117,7 @@ fn picture(figures: &Figures, out: &mut String) {
         ("writing", sum.writing),
         ("lingering", sum.lingering),
     ];
-    let _ = writeln!(out, "<h2>{} connections</h2>", sum.connections);
+    let _ = writeln!(out, "<h2>Connections: {}</h2>", sum.connections);
     out.push_str("<div class=\"b\">");
     for (name, n) in parts.iter().filter(|(_, n)| *n > 0) {
         let _ = write!(
