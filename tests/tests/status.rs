@@ -45,10 +45,13 @@ fn text(response: Response) -> String {
 }
 
 /// The values of `?auto` by key.
-fn auto(server: &Server) -> HashMap<String, String> {
-    let text = text(server.get("/server-status?auto").unwrap());
+fn figures(text: &str) -> HashMap<String, String> {
     let pairs = text.lines().filter_map(|line| line.split_once(": "));
     pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn auto(server: &Server) -> HashMap<String, String> {
+    figures(&text(server.get("/server-status?auto").unwrap()))
 }
 
 fn number(seen: &HashMap<String, String>, key: &str) -> u64 {
@@ -484,34 +487,47 @@ fn without_extended_status_totals_and_requests_are_left_out() {
 #[test]
 fn a_child_that_finishes_is_seen_to() {
     let server = start(
-        "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4",
+        "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4\nKeepAliveTimeout 300\nMaxKeepAliveRequests 0",
         &[("site/a.txt", b"x")],
     );
     serving(&server, 4);
-    let mut busy = client::connect(server.address()).unwrap();
-    busy.write_all(b"GET /push?pid HTTP/1.1\r\nHost: a\r\n\r\n")
+    // A connection to each child: what is asked on one is not disturbed by the end of the other.
+    let get = |stream: &mut TcpStream, path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        text(client::read(stream, false).unwrap())
+    };
+    let mut by_child: HashMap<u32, TcpStream> = HashMap::new();
+    ready::until("a connection to each child", PATIENCE, || {
+        let mut stream = client::connect(server.address()).unwrap();
+        let pid = get(&mut stream, "/push?pid").trim().parse().unwrap();
+        by_child.insert(pid, stream);
+        by_child.len() == 2
+    })
+    .unwrap();
+    let mut both = by_child.into_iter();
+    let ((pid, mut busy), (_, mut asking)) = (both.next().unwrap(), both.next().unwrap());
+    let mut see = |right: &dyn Fn(&HashMap<String, String>) -> bool| {
+        let mut seen = HashMap::new();
+        let found = ready::until("the right figures", PATIENCE, || {
+            seen = figures(&get(&mut asking, "/server-status?auto"));
+            right(&seen)
+        });
+        assert!(found.is_ok(), "{seen:?}");
+        (seen, get(&mut asking, "/server-status"))
+    };
+    busy.write_all(b"GET /push?wait=5000 HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
-    let pid: u32 = text(client::read(&mut busy, false).unwrap())
-        .trim()
-        .parse()
-        .unwrap();
-    busy.write_all(b"GET /push?wait=8000 HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
-    until(&server, |seen| number(seen, "BusyWorkers") == 2);
+    see(&|seen| number(seen, "BusyWorkers") == 2);
     signal(pid, libc::SIGTERM);
-    let seen = until(&server, |seen| number(seen, "Stopping") == 1);
+    let (seen, page) = see(&|seen| number(seen, "Stopping") == 1);
     assert_eq!(number(&seen, "GracefulWorkers"), 1, "{seen:?}");
     let letters = &seen["Scoreboard"];
     assert_eq!(letters.matches('G').count(), 1, "{letters}");
-    let page = text(server.get("/server-status").unwrap());
-    assert!(
-        page.contains(&format!("<td>{pid}</td><td class=\"t\">draining</td>")),
-        "{page}"
-    );
+    let row = format!("<td>{pid}</td><td class=\"t\">draining</td>");
+    assert!(page.contains(&row), "{page}");
     assert_eq!(client::read(&mut busy, false).unwrap().status, 200);
-    until(&server, |seen| {
-        number(seen, "Stopping") == 0 && number(seen, "Processes") == 2
-    });
+    see(&|seen| number(seen, "Stopping") == 0 && number(seen, "Processes") == 2);
 }
 
 #[test]
