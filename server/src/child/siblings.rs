@@ -104,13 +104,18 @@ impl parkade::Siblings for Siblings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoreboard::State;
+    use crate::scoreboard::{Size, State};
 
     const MS: u64 = 1_000_000;
 
     /// Two serving children of one worker each, with so many connections.
     fn board(connections: [u64; 2]) -> Arc<Board> {
-        let board = Arc::new(Board::new(2, 1, 0).unwrap());
+        let size = Size {
+            children: 2,
+            workers: 1,
+            ..Size::default()
+        };
+        let board = Arc::new(Board::new(size, 0).unwrap());
         for n in connections {
             let at = board.claim(4).unwrap();
             board.child(at).unwrap().set_state(State::Serving);
