@@ -96,7 +96,7 @@ fn until(
 fn status_truth_seven_parked_three_writing_and_two_lingering() {
     let big = vec![b'x'; 8_000_000];
     let server = start(
-        "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4\nKeepAliveTimeout 300\nTimeout 300\n\
+        "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4\nKeepAliveTimeout 300\nMaxKeepAliveRequests 0\nTimeout 300\n\
          LimitRequestBody 10\nSendBufferSize 8192",
         &[("site/a.txt", b"x"), ("site/big", &big)],
     );

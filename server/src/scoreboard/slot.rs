@@ -223,6 +223,14 @@ mod tests {
                     (0..n % 500).for_each(|_| std::hint::spin_loop());
                 }
             });
+            // A failure ends the writer, too.
+            struct Stop<'a>(&'a AtomicBool);
+            impl Drop for Stop<'_> {
+                fn drop(&mut self) {
+                    self.0.store(true, Relaxed);
+                }
+            }
+            let _stop = Stop(&stop);
             let mut seen = 0;
             while seen < 5_000 {
                 let Some(one) = detail.read() else { continue };
@@ -231,7 +239,6 @@ mod tests {
                 assert!(one.line.iter().all(|b| u64::from(b - b'0') == n), "{one:?}");
                 seen += 1;
             }
-            stop.store(true, Relaxed);
         });
     }
 }
