@@ -107,6 +107,9 @@ pub fn text(config: &Config) -> String {
     out.path("ScoreBoardFile", config.scoreboard_file.as_ref());
     out.path("CoreDumpDirectory", config.core_dump_directory.as_ref());
     out.path("TypesConfig", config.types_config.as_ref());
+    if let Some(drain) = &config.graceful_drain_timeout {
+        out.shown("GracefulDrainTimeout", drain, time);
+    }
     let graceful = &config.graceful_shutdown_timeout;
     out.shown("GracefulShutdownTimeout", graceful, time);
     host(&mut out, &config.main);

@@ -87,8 +87,8 @@ table! {
     "ErrorLog" [], 1..1, SV, "logs/error_log", E, "the file of the error log";
     "ExtendedStatus" [], 1..1, SERVER, "", E, "On or Off: whether the status page shows totals and requests; On where some SetHandler is server-status";
     "ForceType" [], 1..1, D, "", E, "a MIME type for all files here";
-    "GracefulDrainTimeout" [], 1..1, SERVER, "", P, "how long a stopping child may finish its requests";
-    "GracefulShutdownTimeout" [], 1..1, SERVER, "0", P, "seconds a graceful stop may take, 0 for no bound";
+    "GracefulDrainTimeout" [], 1..1, SERVER, "300", E, "seconds a child that ends may take to finish its requests, 0 for no bound";
+    "GracefulShutdownTimeout" [], 1..1, SERVER, "0", E, "seconds a graceful stop may take, 0 for no bound";
     "Group" [], 1..1, SERVER, "", E, "a group name or #gid that children run as";
     "HostnameLookups" [], 1..1, ALL, "Off", E, "Off";
     "KeepAlive" [], 1..1, SV, "On", E, "On or Off: whether connections stay open for further requests";

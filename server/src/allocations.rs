@@ -1,6 +1,7 @@
 //! A warm keep-alive request for a small file allocates nothing on its worker: a whole child, run as a thread.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+use crate::control::{self, Order};
 use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, Size};
 use crate::{child, cli, settings};
@@ -9,8 +10,6 @@ use parkade_tests::{client, ready};
 use std::fs;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,8 +52,7 @@ fn measured(path: &str, more: &str) -> u64 {
     let logs = AccessLogs::open(&settings.config).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let (mut control, told) = (ours, OwnedFd::from(theirs));
+    let (control, told) = control::channel().unwrap();
     let homes = child::homes(1);
     let size = Size {
         children: 1,
@@ -68,10 +66,10 @@ fn measured(path: &str, more: &str) -> u64 {
     std::thread::scope(|scope| {
         let (settings, logs, told) = (&settings, &logs, &told);
         let child =
-            scope.spawn(move || child::serve(settings, &[listener], logs, place, Some(told)));
+            scope.spawn(move || child::serve(settings, vec![listener], logs, place, Some(told)));
         let streams: Vec<_> = (0..8).map(|_| client::connect(address).unwrap()).collect();
         let counted = std::panic::catch_unwind(|| watch(streams, path));
-        control.write_all(&[child::word::STOP]).unwrap();
+        Order::Stop.send(&control).unwrap();
         child.join().unwrap().unwrap();
         counted.unwrap()
     })

@@ -9,7 +9,8 @@ pub(crate) const VERSION: &str = concat!("Parkade/", env!("CARGO_PKG_VERSION"));
 /// What `-h` says.
 pub(crate) const USAGE: &str = "\
 Usage: parkade [-D name] [-d directory] [-f file] [-C \"directive\"] [-c \"directive\"]
-               [-k start|stop] [-t] [-T] [-v] [-V] [-X] [-h]
+               [-k start|restart|graceful|graceful-stop|stop]
+               [-t] [-T] [-v] [-V] [-X] [-h]
 Options:
   -D name         define a name for <IfDefine name> (FOREGROUND: -k start does not detach)
   -d directory    the ServerRoot to begin with
@@ -17,6 +18,9 @@ Options:
   -C \"directive\"  process a directive before the configuration file
   -c \"directive\"  process a directive after the configuration file
   -k start        start in the background
+  -k restart      read the configuration anew; requests in progress are cut, idle connections are kept
+  -k graceful     read the configuration anew; requests in progress are finished
+  -k graceful-stop  stop when the requests in progress are finished
   -k stop         stop the server whose PidFile is configured
   -t              check the configuration and exit
   -T              do not check that DocumentRoot exists
@@ -27,19 +31,28 @@ Options:
 Without -k the server runs in the foreground until it is interrupted.
 ";
 
+/// What `-k` asks of the server that runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ask {
+    Stop,
+    GracefulStop,
+    Restart,
+    Graceful,
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Command {
     Run,
     Test,
-    Stop,
+    Signal(Ask),
     Version,
     BuildSettings,
     Usage,
 }
 
 /// The command line, taken apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) command: Command,
     pub(crate) file: Option<PathBuf>,
@@ -92,21 +105,24 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
             'X' => options.one_process = true,
             'k' => match value()?.to_str() {
                 Some("start") => options.detach = true,
-                Some("stop") => options.command = Command::Stop,
-                Some(other @ ("restart" | "graceful" | "graceful-stop")) => {
-                    return Err(format!(
-                        "-k {other} is not built yet; -k start and -k stop are"
-                    ));
-                }
+                Some("stop") => options.command = Command::Signal(Ask::Stop),
+                Some("graceful-stop") => options.command = Command::Signal(Ask::GracefulStop),
+                Some("restart") => options.command = Command::Signal(Ask::Restart),
+                Some("graceful") => options.command = Command::Signal(Ask::Graceful),
                 other => return Err(format!("illegal option -- k {}", other.unwrap_or("?"))),
             },
             letter => return Err(format!("illegal option -- {letter}")),
         }
     }
-    if options.one_process || options.defines.iter().any(|d| d == "FOREGROUND") {
-        options.detach = false;
-    }
+    options.detach &= options.may_detach();
     Ok(options)
+}
+
+impl Options {
+    /// Whether the server may leave the terminal.
+    pub(crate) fn may_detach(&self) -> bool {
+        !self.one_process && !self.defines.iter().any(|d| d == "FOREGROUND")
+    }
 }
 
 /// What `-V` says.

@@ -1,13 +1,14 @@
 //! The Parkade HTTP server.
 //!
 //! `cli` reads the command line, `settings` the configuration and the accounts in it; `supervisor` opens listeners,
-//! forks and watches children and never touches a request; `child` drops privileges and runs the workers; `site`
+//! forks and watches children and never touches a request; `control` is how it speaks with a `child`, which drops privileges and runs the workers; `site`
 //! answers requests; `scoreboard` is what all processes know of each other; `log` writes the error log and the access logs.
 
 #[cfg(test)]
 mod allocations;
 mod child;
 mod cli;
+mod control;
 mod log;
 mod scoreboard;
 mod settings;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
             print!("{}", cli::build_settings());
             ExitCode::SUCCESS
         }
-        Command::Test | Command::Run | Command::Stop => run(&options),
+        Command::Test | Command::Run | Command::Signal(_) => run(&options),
     }
 }
 
@@ -62,7 +63,16 @@ fn run(options: &cli::Options) -> ExitCode {
             eprintln!("Syntax OK");
             Ok(())
         }
-        Command::Stop => supervisor::pidfile::stop(&settings),
+        Command::Signal(signal) => match supervisor::pidfile::signal(&settings, signal) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                println!("parkade not running, trying to start");
+                let mut options = options.clone();
+                options.detach = options.may_detach();
+                supervisor::run(&options, settings)
+            }
+            Err(e) => Err(e),
+        },
         _ => supervisor::run(options, settings),
     };
     match done {

@@ -20,6 +20,14 @@ pub(crate) struct Settings {
     pub(crate) builtin: bool,
 }
 
+impl Settings {
+    /// Where the PidFile is to be; the built-in configuration has none.
+    pub(crate) fn pid_path(&self) -> Option<&std::path::Path> {
+        let path = self.config.pid_file.as_ref().filter(|_| !self.builtin);
+        path.map(|p| p.value.as_path())
+    }
+}
+
 /// Loads the configuration; on success with what is to be said about it, on failure with the errors.
 pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<String>), Vec<String>> {
     let root = Uid::effective().is_root();

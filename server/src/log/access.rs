@@ -70,6 +70,15 @@ impl AccessLogs {
         })))
     }
 
+    /// No logs at all.
+    pub(crate) fn none() -> Self {
+        Self(Arc::new(Logs {
+            sinks: Vec::new(),
+            hosts: Vec::new(),
+            times: false,
+        }))
+    }
+
     /// Whether nothing is to be written.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.sinks.is_empty()

@@ -84,9 +84,18 @@ fn logs() -> std::sync::RwLockReadGuard<'static, Vec<ErrorLog>> {
     LOGS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens the error logs of the configuration, in place of those opened before, and sends the runtime's events there.
-/// Not before any thread is started.
+/// Error logs, opened.
+pub(crate) struct Opened(Vec<ErrorLog>);
+
+/// Opens the error logs of the configuration, and sends the runtime's events there.
 pub(crate) fn open(config: &Config) -> io::Result<()> {
+    prepare(config)?.install();
+    super::events::install();
+    Ok(())
+}
+
+/// Opens the error logs of the configuration. Before any thread is started.
+pub(crate) fn prepare(config: &Config) -> io::Result<Opened> {
     let mut opened: Vec<(&LogTarget, Arc<Sink>)> = Vec::new();
     let mut all = Vec::new();
     let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
@@ -112,9 +121,19 @@ pub(crate) fn open(config: &Config) -> io::Result<()> {
                 .collect(),
         });
     }
-    *LOGS.write().unwrap_or_else(PoisonError::into_inner) = all;
-    super::events::install();
-    Ok(())
+    Ok(Opened(all))
+}
+
+impl Opened {
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// From now on these are written to; gives those before.
+    pub(crate) fn install(self) -> Self {
+        let mut logs = LOGS.write().unwrap_or_else(PoisonError::into_inner);
+        Self(std::mem::replace(&mut logs, self.0))
+    }
 }
 
 /// The descriptor behind the main server's log, to stand in for standard error.

@@ -18,6 +18,7 @@ use parkade::WorkerCounters;
 use record::Header;
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,6 +43,16 @@ pub(crate) struct Size {
 #[derive(Debug)]
 pub(crate) struct Board {
     mapping: Mapping,
+    /// Those of generations that had not ended when this one began.
+    older: Vec<Older>,
+}
+
+/// The scoreboard of a generation that ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Older {
+    pub(crate) board: Arc<Board>,
+    /// What it has counted belongs to the totals of today.
+    pub(crate) counts: bool,
 }
 
 impl Board {
@@ -60,7 +71,62 @@ impl Board {
             .restarted
             .store(now.map_or(0, |d| d.as_secs()), Relaxed);
         header.began.store(monotonic() / 1_000_000, Relaxed);
-        Ok(Self { mapping })
+        Ok(Self {
+            mapping,
+            older: Vec::new(),
+        })
+    }
+
+    /// The scoreboard of the generation after `before`. Its counting begins now, or goes on.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub(crate) fn after(before: &Arc<Self>, size: Size, goes_on: bool) -> io::Result<Self> {
+        let was = before.header();
+        let mut board = Self::new(size, was.generation.load(Relaxed).wrapping_add(1))?;
+        let living = before.older.iter();
+        let living = living.filter(|older| older.board.children().next().is_some());
+        board.older = living.cloned().collect();
+        board.older.push(Older {
+            board: before.clone(),
+            counts: true,
+        });
+        if goes_on {
+            let header = board.header();
+            header.restarted.store(was.restarted.load(Relaxed), Relaxed);
+            header.began.store(was.began.load(Relaxed), Relaxed);
+        } else {
+            for older in &mut board.older {
+                older.counts = false;
+            }
+        }
+        Ok(board)
+    }
+
+    /// This one and the older ones, and whether what each has counted belongs to the totals.
+    pub(crate) fn family(&self) -> impl Iterator<Item = (&Self, bool)> {
+        let older = self.older.iter().map(|o| (&*o.board, o.counts));
+        std::iter::once((self, true)).chain(older)
+    }
+
+    /// Supervisor: what generations that have ended counted is from now on counted here.
+    pub(crate) fn inherit(&self) {
+        for older in &self.older {
+            if older.board.children().next().is_some() {
+                continue;
+            }
+            let (from, to) = (older.board.header(), self.header());
+            for (from, to) in [
+                (&from.gone_requests, &to.gone_requests),
+                (&from.gone_bytes, &to.gone_bytes),
+                (&from.gone_took, &to.gone_took),
+            ] {
+                let count = from.swap(0, Relaxed);
+                if older.counts {
+                    to.fetch_add(count, Relaxed);
+                }
+            }
+        }
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -165,6 +231,31 @@ mod tests {
         assert_eq!(board.claim(4), Some(1));
         assert_eq!(child.busy.load(Relaxed), 0);
         assert_eq!((board.claim(4), board.claim(4)), (Some(2), None));
+    }
+
+    #[test]
+    fn totals_go_on_over_generations_unless_they_begin_anew() {
+        let first = Arc::new(board(2, 1, 3));
+        let at = first.claim(4).unwrap();
+        first.child(at).unwrap().took.store(9, Relaxed);
+        let size = Size {
+            children: 1,
+            workers: 1,
+            ..Size::default()
+        };
+        let second = Arc::new(Board::after(&first, size, true).unwrap());
+        assert_eq!(second.header().generation.load(Relaxed), 4);
+        assert_eq!(Sum::of_all(&second).took, 9);
+        first.release(at);
+        assert_eq!(Sum::of_all(&second).took, 9);
+        second.inherit();
+        assert_eq!(Sum::of_all(&second).took, 9);
+        assert_eq!(second.header().gone_took.load(Relaxed), 9);
+        let third = Board::after(&second, size, false).unwrap();
+        assert_eq!(third.family().count(), 2, "the first has ended");
+        assert_eq!(Sum::of_all(&third).took, 0);
+        third.inherit();
+        assert_eq!(Sum::of_all(&third).took, 0);
     }
 
     #[test]

@@ -46,27 +46,38 @@ impl Sum {
         sum
     }
 
-    /// Of all children, and of those that have ended.
+    /// Of all children, those of older generations among them, and of those that have ended.
     pub(crate) fn of_all(board: &Board) -> Self {
-        let mut all = Self {
-            requests: board.header().gone_requests.load(Relaxed),
-            bytes: board.header().gone_bytes.load(Relaxed),
-            took: board.header().gone_took.load(Relaxed),
-            ..Self::default()
-        };
-        for (at, _) in board.children() {
-            let one = Self::of(board, at);
-            all.connections += one.connections;
-            all.parked += one.parked;
-            all.writing += one.writing;
-            all.lingering += one.lingering;
-            all.busy += one.busy;
-            all.waiting += one.waiting;
-            all.requests += one.requests;
-            all.bytes += one.bytes;
-            all.took += one.took;
-            all.accepting += one.accepting;
+        let mut all = Self::default();
+        for (board, counts) in board.family() {
+            let header = board.header();
+            let mut gone = Self {
+                requests: header.gone_requests.load(Relaxed),
+                bytes: header.gone_bytes.load(Relaxed),
+                took: header.gone_took.load(Relaxed),
+                ..Self::default()
+            };
+            for (at, _) in board.children() {
+                gone.add(&Self::of(board, at));
+            }
+            if !counts {
+                (gone.requests, gone.bytes, gone.took) = (0, 0, 0);
+            }
+            all.add(&gone);
         }
         all
+    }
+
+    fn add(&mut self, one: &Self) {
+        self.connections += one.connections;
+        self.parked += one.parked;
+        self.writing += one.writing;
+        self.lingering += one.lingering;
+        self.busy += one.busy;
+        self.waiting += one.waiting;
+        self.requests += one.requests;
+        self.bytes += one.bytes;
+        self.took += one.took;
+        self.accepting += one.accepting;
     }
 }

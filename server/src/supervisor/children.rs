@@ -1,18 +1,17 @@
-//! Forking, hearing, reaping and ending children.
+//! The children there are: hearing, telling, reaping and ending them.
 
-use super::Plan;
-use super::detach::Detached;
-use crate::child::{self, FATAL, SICK, word};
+use crate::child::{FATAL, SICK, held};
+use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
 use crate::scoreboard::Board;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -23,38 +22,82 @@ const AT_ONCE: u32 = 2;
 /// The wait before the next start; it doubles with each failure, at most so often (6.4 s).
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const DOUBLINGS: u32 = 6;
+/// A child that has not ended so long after its last moment is killed.
+const OVERDUE: Duration = Duration::from_secs(3);
 
-struct Child {
-    pid: Pid,
-    control: OwnedFd,
-    born: Instant,
-    /// Its place on the scoreboard.
-    record: usize,
-    /// It has said that it serves.
-    ready: bool,
+/// Where a child is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    Starting,
+    Serving,
+    /// It serves, and is to be replaced.
+    Leaving,
+    /// It was told to finish, at most until then.
+    Draining(Option<Instant>),
+}
+
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pub(super) control: OwnedFd,
+    pub(super) born: Instant,
+    /// Its place.
+    pub(super) board: Arc<Board>,
+    pub(super) record: usize,
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
     /// It will say no more.
-    silent: bool,
+    pub(super) silent: bool,
 }
 
 impl Child {
-    /// Hears what it has said; true when it says for the first time that it serves.
-    fn hear(&mut self) -> bool {
-        let mut byte = [0];
-        let flags = rustix::net::RecvFlags::DONTWAIT;
-        match rustix::net::recv(&self.control, &mut byte[..], flags) {
-            Ok((1, _)) => {
-                let news = byte[0] == word::READY && !self.ready;
-                self.ready |= news;
-                news
-            }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
-            // It is dying: the signal is on its way.
-            _ => {
-                self.silent = true;
-                false
+    /// Hears what it has said.
+    fn listen(&mut self) {
+        while !self.silent {
+            match News::hear(&self.control) {
+                Heard::Said(News::Ready) if self.phase == Phase::Starting => {
+                    self.phase = Phase::Serving;
+                    let text =
+                        format!("child {} started: generation {}", self.pid, self.generation);
+                    write("mpm_event", Level::Debug, &text);
+                }
+                Heard::Said(News::Leaving) if self.phase == Phase::Serving => {
+                    self.phase = Phase::Leaving;
+                    let text = format!("child {} is to be replaced", self.pid);
+                    write("mpm_event", Level::Debug, &text);
+                }
+                Heard::Said(_) => {}
+                Heard::Nothing => return,
+                // It is dying: the signal is on its way.
+                Heard::Ended => self.silent = true,
             }
         }
     }
+
+    /// Tells it something. Who does not listen is dying, and its end is seen otherwise.
+    pub(super) fn tell(&self, order: &Order) {
+        if let Err(e) = order.send(&self.control) {
+            let text = format!("child {} was not told: {e}", self.pid);
+            write("mpm_event", Level::Debug, &text);
+        }
+    }
+
+    /// Tells it to finish.
+    pub(super) fn drain(&mut self, grace: Option<Duration>) {
+        self.tell(&Order::Drain(grace));
+        let until = grace.and_then(|g| Instant::now().checked_add(g));
+        self.phase = Phase::Draining(until);
+    }
+}
+
+/// How a child has ended.
+pub(super) struct Gone {
+    pub(super) generation: u32,
+    /// It never served.
+    pub(super) unready: bool,
+    /// It ended by a signal or with an error.
+    pub(super) failed: bool,
+    /// It says that no child can start.
+    pub(super) fatal: Option<String>,
 }
 
 /// The children there are.
@@ -85,88 +128,57 @@ impl Children {
         self.ever_ready
     }
 
-    /// When the next child is to be started; `None` if there are enough.
-    pub(super) fn next_start(&self, wanted: usize) -> Option<Instant> {
-        (self.all.len() < wanted).then_some(self.not_before)
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Child> {
+        self.all.iter()
     }
 
-    /// Forks until there are as many children as wanted.
-    ///
-    /// # Errors
-    /// None can be started and none ever was.
-    pub(super) fn fill(
-        &mut self,
-        plan: &Plan,
-        wanted: usize,
-        detached: &mut Option<Detached>,
-    ) -> io::Result<()> {
-        while self.all.len() < wanted && Instant::now() >= self.not_before {
-            if let Err(e) = self.start(plan, detached) {
-                if self.all.is_empty() && !self.ever_ready {
-                    return Err(io::Error::new(
-                        e.kind(),
-                        format!("no child could be started: {e}"),
-                    ));
-                }
-                let text = format!("a child could not be started: {e}; trying again");
-                write("mpm_event", Level::Error, &text);
-                self.not_before = Instant::now() + HEALTHY;
-            }
-        }
-        Ok(())
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.all.iter_mut()
     }
 
-    /// Forks one child. What only the supervisor needs is dropped in it.
-    fn start(&mut self, plan: &Plan, detached: &mut Option<Detached>) -> io::Result<()> {
-        let named = |what: &str, e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
-        let slots = plan.settings.config.limits.slots_per_child;
-        let Some(record) = plan.board.claim(slots) else {
-            return Err(io::Error::other("no free record on the scoreboard"));
+    pub(super) fn push(&mut self, child: Child) {
+        self.all.push(child);
+    }
+
+    /// In a child that was forked: the siblings' ends must go, as a child sees the supervisor's death by the last copy's
+    /// end.
+    pub(super) fn forget(&mut self) {
+        self.all.clear();
+    }
+
+    /// Children of a generation that serve or will soon, and stay.
+    pub(super) fn staying(&self, generation: u32) -> usize {
+        let stays = |c: &&Child| matches!(c.phase, Phase::Starting | Phase::Serving);
+        let own = self.all.iter().filter(|c| c.generation == generation);
+        own.filter(stays).count()
+    }
+
+    /// Those of a generation that serve and stay.
+    pub(super) fn serving(&self, generation: u32) -> usize {
+        let serves = |c: &&Child| c.generation == generation && c.phase == Phase::Serving;
+        self.all.iter().filter(serves).count()
+    }
+
+    /// When the next start may be tried.
+    pub(super) fn not_before(&self) -> Instant {
+        self.not_before
+    }
+
+    /// A start has failed in the supervisor itself.
+    pub(super) fn wait_for_better_times(&mut self) {
+        self.not_before = Instant::now() + HEALTHY;
+    }
+
+    /// When a child that should have ended is to be killed.
+    pub(super) fn next_overdue(&self) -> Option<Instant> {
+        let overdue = |c: &Child| match c.phase {
+            Phase::Draining(until) => until?.checked_add(OVERDUE),
+            _ => None,
         };
-        let pair = socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        );
-        let (ours, theirs) = match pair {
-            Ok(pair) => pair,
-            Err(e) => {
-                plan.board.release(record);
-                return Err(named("socketpair", e.into()));
-            }
-        };
-        // SAFETY: the supervisor has no other thread, so the child may do whatever it likes.
-        match unsafe { fork() } {
-            Ok(ForkResult::Parent { child: pid }) => {
-                if let Some(child) = plan.board.child(record) {
-                    child.pid.store(pid.as_raw().unsigned_abs(), Relaxed);
-                }
-                self.all.push(Child {
-                    pid,
-                    control: ours,
-                    born: Instant::now(),
-                    record,
-                    ready: false,
-                    silent: false,
-                });
-            }
-            Ok(ForkResult::Child) => {
-                // The siblings' ends must go: a child sees the supervisor's death by the last copy's end.
-                self.all.clear();
-                *detached = None;
-                drop(ours);
-                std::process::exit(serve(plan, record, &theirs));
-            }
-            Err(e) => {
-                plan.board.release(record);
-                return Err(named("fork", e.into()));
-            }
-        }
-        Ok(())
+        self.all.iter().filter_map(overdue).min()
     }
 
-    /// Sleeps until a signal comes, a starting child speaks, or it is `due`.
+    /// Sleeps until a signal comes, a child speaks, or it is `due`.
     pub(super) fn sleep(&self, signals: &SignalFd, due: Option<Instant>) -> io::Result<()> {
         let most = due.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
@@ -175,66 +187,69 @@ impl Children {
                 tv_nsec: i64::from(left.subsec_nanos()),
             }
         });
-        let starting = self.all.iter().filter(|c| !c.ready && !c.silent);
         let mut waits = vec![PollFd::new(signals, PollFlags::IN)];
         // The end of a child comes as a signal.
-        waits.extend(starting.map(|c| PollFd::new(&c.control, PollFlags::IN)));
+        let speaking = self.all.iter().filter(|c| !c.silent);
+        waits.extend(speaking.map(|c| PollFd::new(&c.control, PollFlags::IN)));
         match poll(&mut waits, most.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
 
-    /// Hears what starting children have to say.
-    pub(super) fn listen(&mut self, board: &Board) {
-        for child in self.all.iter_mut().filter(|c| !c.ready && !c.silent) {
-            if child.hear() {
-                self.ever_ready = true;
-                let generation = board.header().generation.load(Relaxed);
-                let text = format!("child {} started: generation {generation}", child.pid);
-                write("mpm_event", Level::Debug, &text);
-            }
+    /// Hears what children have to say.
+    pub(super) fn listen(&mut self) {
+        for child in &mut self.all {
+            child.listen();
+            self.ever_ready |= child.phase == Phase::Serving;
         }
     }
 
-    /// Takes note of children that have ended. `Some(why)` if one says that no child can start.
-    pub(super) fn reap(&mut self, board: &Board) -> Option<String> {
-        let mut fatal = None;
+    /// Takes note of children that have ended. Processor times go to the scoreboard given.
+    pub(super) fn reap(&mut self, current: &Board) -> Vec<Gone> {
+        let mut all = Vec::new();
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let Some(pid) = status.pid() else { break };
             // Minders of log programs are nobody's concern here.
             let Some(at) = self.all.iter().position(|c| c.pid == pid) else {
                 continue;
             };
-            let mut gone = self.all.swap_remove(at);
-            self.ever_ready |= gone.hear();
-            board.release(gone.record);
-            note_times(board);
-            let failed = match status {
+            let mut child = self.all.swap_remove(at);
+            child.listen();
+            self.ever_ready |= child.phase != Phase::Starting;
+            child.board.release(child.record);
+            note_times(current);
+            let unready = child.phase == Phase::Starting;
+            let mut gone = Gone {
+                generation: child.generation,
+                unready,
+                failed: true,
+                fatal: None,
+            };
+            match status {
                 WaitStatus::Signaled(_, signal, core) => {
                     let core = if core { ", a core was dumped" } else { "" };
                     let number = signal as i32;
                     let text = format!("child pid {pid} exit signal {signal} ({number}){core}");
                     write("core", Level::Notice, &text);
-                    true
                 }
-                WaitStatus::Exited(_, 0) => false,
+                WaitStatus::Exited(_, 0) => gone.failed = false,
                 WaitStatus::Exited(_, code) => {
                     let text = format!("child pid {pid} exited with status {code}");
                     write("core", Level::Error, &text);
-                    if (code == FATAL && !gone.ready) || (code == SICK && !self.ever_ready) {
+                    if (code == FATAL && unready) || (code == SICK && !self.ever_ready) {
                         let what = format!("child pid {pid} could not start (see the error log)");
-                        fatal = Some(what);
+                        gone.fatal = Some(what);
                     }
-                    true
                 }
-                _ => false,
-            };
-            if failed {
-                self.throttle(gone.born.elapsed());
+                _ => gone.failed = false,
             }
+            if gone.failed && !matches!(child.phase, Phase::Draining(_)) {
+                self.throttle(child.born.elapsed());
+            }
+            all.push(gone);
         }
-        fatal
+        all
     }
 
     /// A crash loop: the first replacements come at once, the next ever more slowly.
@@ -256,11 +271,24 @@ impl Children {
         self.not_before = Instant::now() + wait;
     }
 
-    /// Says a word to every child.
-    pub(super) fn say(&self, word: u8) {
-        for child in &self.all {
-            let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-            let _ = rustix::net::send(&child.control, &[word], flags);
+    /// Kills children whose time to finish was over long ago.
+    pub(super) fn end_overdue(&mut self) {
+        let now = Instant::now();
+        for child in &mut self.all {
+            let Phase::Draining(Some(until)) = child.phase else {
+                continue;
+            };
+            if now < until + OVERDUE {
+                continue;
+            }
+            let held = held::of(&child.board, child.record).unwrap_or_else(|| "nothing".into());
+            let text = format!(
+                "child pid {} has not finished in time and is killed; it held: {held}",
+                child.pid
+            );
+            write("core", Level::Error, &text);
+            let _ = kill(child.pid, Signal::SIGKILL);
+            child.phase = Phase::Draining(None);
         }
     }
 
@@ -290,8 +318,8 @@ impl Children {
     }
 }
 
-/// Shows the processor time of everything that has ended and was waited for.
-fn note_times(board: &Board) {
+/// Shows the processor time of the children that have ended.
+pub(super) fn note_times(board: &Board) {
     use nix::sys::resource::{UsageWho, getrusage};
     use nix::sys::time::TimeValLike;
     if let Ok(used) = getrusage(UsageWho::RUSAGE_CHILDREN) {
@@ -304,31 +332,4 @@ fn note_times(board: &Board) {
             .gone_system
             .store(micros(used.system_time().num_microseconds()), Relaxed);
     }
-}
-
-/// A child's life; gives its exit code.
-fn serve(plan: &Plan, record: usize, control: &OwnedFd) -> i32 {
-    let place = child::Place {
-        board: plan.board.clone(),
-        record,
-    };
-    let served = child::serve(
-        &plan.settings,
-        &plan.listeners,
-        &plan.logs,
-        place,
-        Some(control),
-    );
-    let Err(e) = served else { return 0 };
-    let text = format!("child could not serve: {e}");
-    write("core", Level::Alert, &text);
-    match e.raw_os_error().or_else(|| os_error(&e)) {
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN | libc::ENOBUFS) => SICK,
-        _ => FATAL,
-    }
-}
-
-/// The operating system's error inside one of the runtime's.
-fn os_error(e: &io::Error) -> Option<i32> {
-    e.get_ref()?.downcast_ref::<parkade::Error>()?.os_error()
 }

@@ -4,6 +4,7 @@
 //! the supervisor dies, however that comes. So a number that is left behind is never mistaken for a server, not even
 //! when another program has been given the same number since.
 
+use crate::cli::Ask;
 use crate::log::{Level, write};
 use crate::settings::Settings;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -77,6 +78,11 @@ impl PidFile {
                 Err(named(e))
             }
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether the path still leads to our file.
@@ -177,30 +183,39 @@ pub(crate) fn may_write(path: &Path, found: &Found) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
 }
 
-/// `-k stop`.
-pub(crate) fn stop(settings: &Settings) -> io::Result<()> {
-    let Some(path) = settings
-        .config
-        .pid_file
-        .as_ref()
-        .filter(|_| !settings.builtin)
-    else {
+/// `-k` with a word for the server that runs. `false`: there is none, and the word was one to start it.
+pub(crate) fn signal(settings: &Settings, ask: Ask) -> io::Result<bool> {
+    let Some(path) = settings.pid_path() else {
         return Err(io::Error::other(
-            "-k stop needs a configuration file (-f) whose PidFile names the server",
+            "-k needs a configuration file (-f) whose PidFile names the server",
         ));
     };
+    let signal = match ask {
+        Ask::Stop => Signal::SIGTERM,
+        Ask::GracefulStop => Signal::SIGWINCH,
+        Ask::Restart => Signal::SIGHUP,
+        Ask::Graceful => Signal::SIGUSR1,
+    };
+    let starts = matches!(ask, Ask::Restart | Ask::Graceful);
     match look(path) {
-        Found::Server(pid) => kill(pid, Signal::SIGTERM)
-            .map_err(|e| io::Error::other(format!("signalling process {pid}: {e}"))),
+        Found::Server(pid) => {
+            kill(pid, signal)
+                .map_err(|e| io::Error::other(format!("signalling process {pid}: {e}")))?;
+            Ok(true)
+        }
+        Found::Stale(_) | Found::Nothing if starts => Ok(false),
         Found::Stale(text) => {
             println!("parkade (pid {text}?) not running");
-            Ok(())
+            Ok(true)
         }
         Found::Nothing => {
             println!("parkade (no pid file) not running");
-            Ok(())
+            Ok(true)
         }
-        found @ (Found::Foreign(..) | Found::NoNumber) => may_write(path, &found),
+        found @ (Found::Foreign(..) | Found::NoNumber) => {
+            may_write(path, &found)?;
+            Ok(true)
+        }
     }
 }
 

@@ -24,7 +24,8 @@ impl Cpu {
             ..Self::default()
         };
         let mut pids = vec![header.supervisor.load(Relaxed)];
-        pids.extend(board.children().map(|(_, child)| child.pid.load(Relaxed)));
+        let family = board.family().flat_map(|(board, _)| board.children());
+        pids.extend(family.map(|(_, child)| child.pid.load(Relaxed)));
         // With -X the supervisor is the child.
         pids.dedup();
         let second = rustix::param::clock_ticks_per_second().max(1) as f64;

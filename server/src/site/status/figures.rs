@@ -85,6 +85,12 @@ impl Figures {
                 None => {}
             }
         }
+        // Draining children of generations before; their numbers are their own.
+        for (older, _) in board.family().skip(1) {
+            for (at, child) in older.children() {
+                figures.process(older, at, child, now);
+            }
+        }
         figures
     }
 

@@ -1,0 +1,199 @@
+//! A child's life after its start: what it is told, by its supervisor or by signals, and how it ends.
+
+use super::{Place, held, signals};
+use crate::control::{Heard, News, Order};
+use crate::log::{Level, write};
+use crate::scoreboard::State;
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use parkade::{Handle, Runtime};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How long requests in progress may take when the supervisor has died.
+const ORPHANED: Duration = Duration::from_secs(10);
+/// How long the workers may take to end when nothing is waited for any more; a handler that is stuck holds its thread.
+const END: Duration = Duration::from_secs(1);
+
+/// What a child does.
+enum Phase {
+    Serving,
+    /// It finishes what it has, at most until then.
+    Draining(Option<Instant>),
+    /// Everything is cut; threads end.
+    Ending(Instant),
+}
+
+struct Life<'a> {
+    handle: Handle,
+    /// Until a thread waits for its end.
+    runtime: Option<Runtime>,
+    place: &'a Place,
+    signals: SignalFd,
+    /// `None` without a supervisor, or when it has died.
+    control: Option<&'a OwnedFd>,
+    /// Whether there ever was one.
+    alone: bool,
+    phase: Phase,
+    /// Readable when the workers have ended.
+    done: Option<OwnedFd>,
+}
+
+/// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
+/// died. Without it this is the only process, and the interrupt key ends it.
+pub(super) fn live(runtime: Runtime, place: &Place, control: Option<&OwnedFd>) -> io::Result<()> {
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let mut life = Life {
+        handle: runtime.handle(),
+        runtime: Some(runtime),
+        place,
+        signals: SignalFd::with_flags(&signals(), flags)?,
+        control,
+        alone: control.is_none(),
+        phase: Phase::Serving,
+        done: None,
+    };
+    while life.turn()? {}
+    Ok(())
+}
+
+impl Life<'_> {
+    /// Waits for something to happen and sees to it; whether life goes on.
+    fn turn(&mut self) -> io::Result<bool> {
+        let due = match self.phase {
+            Phase::Serving => None,
+            Phase::Draining(until) => until,
+            Phase::Ending(at) => Some(at),
+        };
+        let most = due.map(|at| {
+            let left = at.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
+        });
+        let mut waits = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        waits.extend(self.control.map(|c| PollFd::new(c, PollFlags::IN)));
+        waits.extend(self.done.as_ref().map(|d| PollFd::new(d, PollFlags::IN)));
+        match poll(&mut waits, most.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let done = self.done.is_some() && waits.last().is_some_and(|w| !w.revents().is_empty());
+        if done {
+            return Ok(false);
+        }
+        self.listen();
+        self.hear_signals()?;
+        if due.is_some_and(|at| Instant::now() >= at) {
+            return Ok(self.time_is_over());
+        }
+        Ok(true)
+    }
+
+    /// The supervisor's words.
+    fn listen(&mut self) {
+        while let Some(control) = self.control {
+            match Order::hear(control) {
+                Heard::Said(Order::Stop) => self.stop(),
+                Heard::Said(Order::Drain(grace)) => self.drain(grace),
+                Heard::Said(Order::Give(_) | Order::Take(_)) => {}
+                Heard::Nothing => return,
+                Heard::Ended => {
+                    self.control = None;
+                    // A dead supervisor has said all it will.
+                    if !matches!(self.phase, Phase::Ending(_)) {
+                        self.drain(Some(ORPHANED));
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) -> io::Result<()> {
+        while let Some(signal) = self.signals.read_signal()? {
+            match Signal::try_from(signal.ssi_signo as i32) {
+                // A child that is told to go asks to be replaced first; the only process stops.
+                Ok(Signal::SIGTERM) if !self.alone => {
+                    let heard = self.control.map(|c| News::Leaving.send(c));
+                    if !matches!(heard, Some(Ok(()))) {
+                        self.drain(Some(ORPHANED));
+                    }
+                }
+                Ok(Signal::SIGTERM | Signal::SIGINT) if self.alone => self.stop(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Finishes what was begun, for at most `grace`.
+    fn drain(&mut self, grace: Option<Duration>) {
+        self.show_stopping();
+        let until = grace.and_then(|g| Instant::now().checked_add(g));
+        self.handle.shutdown(grace.unwrap_or(Duration::MAX));
+        self.phase = Phase::Draining(until);
+        self.expect_the_end();
+    }
+
+    fn stop(&mut self) {
+        self.show_stopping();
+        self.handle.shutdown(Duration::ZERO);
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.phase = Phase::Ending(Instant::now() + END);
+        }
+        self.expect_the_end();
+    }
+
+    fn show_stopping(&self) {
+        if let Some(child) = self.place.board.child(self.place.record) {
+            child.set_state(State::Stopping);
+        }
+    }
+
+    /// The time for a phase is over; whether life goes on.
+    fn time_is_over(&mut self) -> bool {
+        match self.phase {
+            Phase::Serving => true,
+            Phase::Draining(_) => {
+                if let Some(held) = held::by(self.place) {
+                    let text = format!("requests that did not finish in time are cut: {held}");
+                    write("mpm_event", Level::Warn, &text);
+                }
+                self.stop();
+                true
+            }
+            // What is stuck is left behind: its threads are joined by nobody, the process ends.
+            Phase::Ending(_) => false,
+        }
+    }
+
+    /// From now on the workers may end, and that ends this life.
+    fn expect_the_end(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+        let Ok((done, ended)) = pipe else {
+            return self.do_without(runtime);
+        };
+        self.done = Some(done);
+        let waits = std::thread::Builder::new().name("end".into());
+        // Without a thread its closing end says at once what would have been said later.
+        let _ = waits.spawn(move || {
+            runtime.wait();
+            drop(ended);
+            std::mem::forget(runtime);
+        });
+    }
+
+    /// No descriptor is left to hear of the end by: time alone decides.
+    fn do_without(&mut self, runtime: Runtime) {
+        std::mem::forget(runtime);
+        if matches!(self.phase, Phase::Draining(None)) {
+            self.phase = Phase::Draining(Some(Instant::now() + ORPHANED));
+        }
+    }
+}

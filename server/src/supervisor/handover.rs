@@ -1,0 +1,49 @@
+//! Telling children to finish, and to whom their connections go.
+
+use super::children::{Child, Children, Phase};
+use crate::control::{self, Order};
+use crate::log::{Level, write};
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// A child gives its connections to at most so many others.
+const TAKERS: usize = 8;
+
+/// Tells the children named to finish within `grace`; their parked connections go to serving ones of `generation`.
+pub(super) fn drain(
+    children: &mut Children,
+    leaving: &[Pid],
+    generation: u32,
+    grace: Option<Duration>,
+) {
+    let takes = |c: &&Child| {
+        c.generation == generation && c.phase == Phase::Serving && !leaving.contains(&c.pid)
+    };
+    let takers: Vec<Pid> = children.iter().filter(takes).map(|c| c.pid).collect();
+    for (n, from) in leaving.iter().enumerate() {
+        // Each begins with another one, so that few takers are not all the same.
+        for k in 0..takers.len().min(TAKERS) {
+            let to = takers[(n + k) % takers.len()];
+            introduce(children, *from, to);
+        }
+        if let Some(child) = children.iter_mut().find(|c| c.pid == *from) {
+            child.drain(grace);
+        }
+    }
+}
+
+/// Makes a channel between two children.
+fn introduce(children: &Children, from: Pid, to: Pid) {
+    let ends = match control::channel() {
+        Ok(ends) => ends,
+        Err(e) => {
+            let text = format!("child {from} cannot give its connections to {to}: {e}");
+            return write("mpm_event", Level::Warn, &text);
+        }
+    };
+    let find = |pid| children.iter().find(|c| c.pid == pid);
+    if let (Some(from), Some(to)) = (find(from), find(to)) {
+        to.tell(&Order::Take(ends.1));
+        from.tell(&Order::Give(ends.0));
+    }
+}

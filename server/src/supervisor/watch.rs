@@ -1,0 +1,362 @@
+//! The supervisor's loop: signals, what children say, and what is due.
+
+use super::children::{Child, Children, Phase};
+use super::detach::Detached;
+use super::handover;
+use super::pidfile::PidFile;
+use super::plan::Plan;
+use super::restart::{Kind, Next};
+use crate::child;
+use crate::cli::Options;
+use crate::control::{self, Order};
+use crate::log::{Level, write};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{ForkResult, fork};
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+/// How long a draining child may take, unless GracefulDrainTimeout says otherwise.
+const DRAIN: Duration = Duration::from_secs(300);
+/// What the kernel gives as the sender of a signal of its own, as for a terminal's new size (sigaction(2)).
+const SI_KERNEL: i32 = 0x80;
+
+pub(super) struct Supervisor {
+    pub(super) options: Options,
+    /// What serves.
+    pub(super) current: Plan,
+    /// What will.
+    pub(super) next: Option<Next>,
+    /// A restart that was asked for during another.
+    pub(super) again: Option<Kind>,
+    pub(super) children: Children,
+    pub(super) pid_file: Option<PidFile>,
+    /// Children of the generation that serves.
+    pub(super) wanted: usize,
+    signals: SignalFd,
+}
+
+/// What a signal comes to.
+enum Wish {
+    Stop(Signal),
+    GracefulStop(Signal),
+    Restart(Kind),
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        options: &Options,
+        plan: Plan,
+        pid_file: Option<PidFile>,
+    ) -> io::Result<Self> {
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self {
+            options: options.clone(),
+            wanted: plan.start_servers(),
+            current: plan,
+            next: None,
+            again: None,
+            children: Children::new(),
+            pid_file,
+            signals: SignalFd::with_flags(&child::signals(), flags)?,
+        })
+    }
+
+    /// The number of the generation that serves.
+    pub(super) fn generation(&self) -> u32 {
+        self.current.board.header().generation.load(Relaxed)
+    }
+
+    /// How long a draining child may take; `None` for as long as it likes.
+    pub(super) fn drain_timeout(&self) -> Option<Duration> {
+        let set = &self.current.settings.config.graceful_drain_timeout;
+        let time = set.as_ref().map_or(DRAIN, |t| t.value);
+        (!time.is_zero()).then_some(time)
+    }
+
+    /// Sleeps until a signal comes, a child speaks or something is due.
+    pub(super) fn watch(&mut self, detached: &mut Option<Detached>) -> io::Result<()> {
+        self.fill(detached)?;
+        let version = crate::cli::VERSION;
+        let text = format!("{version} configured -- resuming normal operations");
+        write("mpm_event", Level::Notice, &text);
+        loop {
+            self.children.sleep(&self.signals, self.due())?;
+            while let Some(wish) = self.next_wish()? {
+                match wish {
+                    Wish::Stop(name) => {
+                        let text = format!("caught {name}, shutting down");
+                        write("mpm_event", Level::Notice, &text);
+                        return self.stop();
+                    }
+                    Wish::GracefulStop(name) => {
+                        let text = format!("caught {name}, shutting down gracefully");
+                        write("mpm_event", Level::Notice, &text);
+                        return self.stop_gracefully();
+                    }
+                    Wish::Restart(kind) => self.begin_restart(kind),
+                }
+            }
+            self.children.listen();
+            if let Some(fatal) = self.reap() {
+                self.stop()?;
+                let text = format!("{fatal}; shutting down");
+                write("mpm_event", Level::Alert, &text);
+                return Err(io::Error::other(text));
+            }
+            if self.children.any_ready()
+                && let Some(detached) = detached.take()
+            {
+                detached.ready();
+            }
+            self.fill(detached)?;
+            self.see_to_the_next();
+            self.replace_leaving();
+            self.children.end_overdue();
+        }
+    }
+
+    /// When something is to be done though nothing happens.
+    fn due(&self) -> Option<Instant> {
+        let starts = self.children.staying(self.generation()) < self.wanted
+            || self.next.as_ref().is_some_and(|n| {
+                let number = n.plan.board.header().generation.load(Relaxed);
+                self.children.staying(number) < n.plan.start_servers()
+            });
+        let starts = starts.then(|| self.children.not_before());
+        let next = self.next.as_ref().map(Next::deadline);
+        let overdue = self.children.next_overdue();
+        [starts, next, overdue].into_iter().flatten().min()
+    }
+
+    /// What the next signal asks for.
+    fn next_wish(&self) -> io::Result<Option<Wish>> {
+        while let Some(signal) = self.signals.read_signal()? {
+            let Ok(name) = Signal::try_from(signal.ssi_signo as i32) else {
+                continue;
+            };
+            return Ok(Some(match name {
+                Signal::SIGTERM | Signal::SIGINT => Wish::Stop(name),
+                Signal::SIGHUP => Wish::Restart(Kind::Hard),
+                Signal::SIGUSR1 => Wish::Restart(Kind::Graceful),
+                // The size of a terminal is nobody's wish.
+                Signal::SIGWINCH if signal.ssi_code == SI_KERNEL => continue,
+                Signal::SIGWINCH | Signal::SIGQUIT => Wish::GracefulStop(name),
+                Signal::SIGUSR2 => {
+                    let text = "caught SIGUSR2: upgrades are not built yet, nothing changes";
+                    write("mpm_event", Level::Notice, text);
+                    continue;
+                }
+                _ => continue,
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Takes note of children that have ended. `Some(why)` if no child can start.
+    fn reap(&mut self) -> Option<String> {
+        let mut fatal = None;
+        let gone = self.children.reap(&self.current.board);
+        if !gone.is_empty() {
+            self.current.board.inherit();
+        }
+        for gone in gone {
+            let of_next = self
+                .next
+                .as_ref()
+                .is_some_and(|n| n.plan.board.header().generation.load(Relaxed) == gone.generation);
+            if of_next && gone.unready && gone.failed {
+                self.give_up("a child of the new generation could not start");
+            } else if gone.generation == self.generation() {
+                fatal = fatal.or(gone.fatal);
+            }
+        }
+        fatal
+    }
+
+    /// The new generation takes over when all its children serve, and is given up when that takes too long.
+    fn see_to_the_next(&mut self) {
+        let Some(next) = &self.next else { return };
+        let number = next.plan.board.header().generation.load(Relaxed);
+        if self.children.serving(number) >= next.plan.start_servers() {
+            self.commit();
+        } else if Instant::now() >= next.deadline() {
+            self.give_up("the new children do not come to serve");
+        }
+    }
+
+    /// Children that are to be replaced go when another one serves in their place.
+    fn replace_leaving(&mut self) {
+        let number = self.generation();
+        let own = |c: &&Child| c.generation == number;
+        let starting = |c: &Child| c.phase == Phase::Starting;
+        if self.children.iter().filter(own).any(starting) || self.children.serving(number) == 0 {
+            return;
+        }
+        let leaving = |c: &&Child| c.phase == Phase::Leaving;
+        let leaving: Vec<_> = self
+            .children
+            .iter()
+            .filter(leaving)
+            .map(|c| c.pid)
+            .collect();
+        if !leaving.is_empty() {
+            let grace = self.drain_timeout();
+            handover::drain(&mut self.children, &leaving, number, grace);
+        }
+    }
+
+    /// Forks until there are as many children as wanted.
+    ///
+    /// # Errors
+    /// None can be started and none ever was.
+    fn fill(&mut self, detached: &mut Option<Detached>) -> io::Result<()> {
+        while self.children.staying(self.generation()) < self.wanted
+            && Instant::now() >= self.children.not_before()
+        {
+            if let Err(e) = self.start(false, detached) {
+                if self.children.is_empty() && !self.children.any_ready() {
+                    let text = format!("no child could be started: {e}");
+                    return Err(io::Error::new(e.kind(), text));
+                }
+                self.no_start(&e);
+            }
+        }
+        while let Some(next) = &self.next {
+            let number = next.plan.board.header().generation.load(Relaxed);
+            let enough = self.children.staying(number) >= next.plan.start_servers();
+            if enough || Instant::now() < self.children.not_before() {
+                break;
+            }
+            if let Err(e) = self.start(true, detached) {
+                self.no_start(&e);
+            }
+        }
+        Ok(())
+    }
+
+    fn no_start(&mut self, e: &io::Error) {
+        let text = format!("a child could not be started: {e}; trying again");
+        write("mpm_event", Level::Error, &text);
+        self.children.wait_for_better_times();
+    }
+
+    /// Forks one child, of the generation that serves or of the next. What only the supervisor needs is dropped in it.
+    fn start(&mut self, of_next: bool, detached: &mut Option<Detached>) -> io::Result<()> {
+        let named = |what: &str, e: io::Error| io::Error::new(e.kind(), format!("{what}: {e}"));
+        let plan = match &self.next {
+            Some(next) if of_next => &next.plan,
+            _ => &self.current,
+        };
+        let board = plan.board.clone();
+        let Some(record) = board.claim(plan.settings.config.limits.slots_per_child) else {
+            return Err(io::Error::other("no free record on the scoreboard"));
+        };
+        let (ours, theirs) = match control::channel() {
+            Ok(pair) => pair,
+            Err(e) => {
+                board.release(record);
+                return Err(named("socketpair", e));
+            }
+        };
+        // SAFETY: the supervisor has no other thread, so the child may do whatever it likes.
+        match unsafe { fork() } {
+            Ok(ForkResult::Parent { child: pid }) => {
+                if let Some(child) = board.child(record) {
+                    child.pid.store(pid.as_raw().unsigned_abs(), Relaxed);
+                }
+                let generation = board.header().generation.load(Relaxed);
+                self.children.push(Child {
+                    pid,
+                    control: ours,
+                    born: Instant::now(),
+                    board,
+                    record,
+                    generation,
+                    phase: Phase::Starting,
+                    silent: false,
+                });
+                Ok(())
+            }
+            Ok(ForkResult::Child) => {
+                self.children.forget();
+                *detached = None;
+                drop(ours);
+                let plan = match &mut self.next {
+                    Some(next) if of_next => {
+                        self.current.leave();
+                        next.forget_logs();
+                        &mut next.plan
+                    }
+                    next => {
+                        if let Some(next) = next {
+                            next.leave();
+                        }
+                        &mut self.current
+                    }
+                };
+                std::process::exit(plan.serve(record, &theirs))
+            }
+            Err(e) => {
+                board.release(record);
+                Err(named("fork", e.into()))
+            }
+        }
+    }
+
+    /// Ends when the requests in progress are finished, or GracefulShutdownTimeout is over.
+    fn stop_gracefully(&mut self) -> io::Result<()> {
+        self.give_up("the server ends");
+        self.current.listeners.clear();
+        self.pid_file = None;
+        self.wanted = 0;
+        let timeout = self.current.settings.config.graceful_shutdown_timeout.value;
+        let grace = (!timeout.is_zero()).then_some(timeout);
+        for child in self.children.iter_mut() {
+            child.drain(grace);
+        }
+        while !self.children.is_empty() {
+            self.children
+                .sleep(&self.signals, self.children.next_overdue())?;
+            while let Some(wish) = self.next_wish()? {
+                if let Wish::Stop(name) = wish {
+                    let text = format!("caught {name}, shutting down");
+                    write("mpm_event", Level::Notice, &text);
+                    return self.stop();
+                }
+            }
+            self.children.listen();
+            self.reap();
+            self.children.end_overdue();
+        }
+        Ok(())
+    }
+
+    /// Ends every child: told at once, reminded, and killed if that does not help.
+    fn stop(&mut self) -> io::Result<()> {
+        self.current.listeners.clear();
+        self.next = None;
+        self.wanted = 0;
+        for child in self.children.iter() {
+            child.tell(&Order::Stop);
+        }
+        let began = Instant::now();
+        let steps = [3, 5, 7].map(|s| (s, Some(Signal::SIGTERM)));
+        for (second, signal) in steps.into_iter().chain([(9, None)]) {
+            let end = began + Duration::from_secs(second);
+            while !self.children.is_empty() && Instant::now() < end {
+                self.children.sleep(&self.signals, Some(end))?;
+                while let Some(_signal) = self.signals.read_signal()? {}
+                self.children.listen();
+                self.reap();
+            }
+            match signal {
+                _ if self.children.is_empty() => break,
+                Some(signal) => self.children.remind(signal),
+                None => self.children.kill(),
+            }
+        }
+        Ok(())
+    }
+}
