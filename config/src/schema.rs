@@ -105,7 +105,7 @@ table! {
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
     "MaxMemFree" [], 1..1, SERVER, "2048", P, "KiB of free memory a child may keep, 0 for no bound";
-    "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", P, "connections after which a child is replaced, 0 for never";
+    "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
     "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";

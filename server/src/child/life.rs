@@ -1,5 +1,6 @@
 //! A child's life after its start: what it is told, by its supervisor or by signals, and how it ends.
 
+use super::moving::{Giving, Taking};
 use super::{Place, held, signals};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
@@ -7,8 +8,9 @@ use crate::scoreboard::State;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use parkade::{Handle, Runtime};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -17,9 +19,20 @@ const ORPHANED: Duration = Duration::from_secs(10);
 /// How long the workers may take to end when nothing is waited for any more; a handler that is stuck holds its thread.
 const END: Duration = Duration::from_secs(1);
 
+/// How long parked connections may take to be given away when nothing else is waited for.
+const GIVING: Duration = Duration::from_secs(2);
+/// When the kernel has too much on its way, it is asked again after so long.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// What a child does.
 enum Phase {
     Serving,
+    /// It gives its connections away, at most until then; requests in progress are finished, or (`hard`) cut when all
+    /// that can be given is given.
+    Giving {
+        until: Option<Instant>,
+        hard: bool,
+    },
     /// It finishes what it has, at most until then.
     Draining(Option<Instant>),
     /// Everything is cut; threads end.
@@ -39,6 +52,14 @@ struct Life<'a> {
     phase: Phase,
     /// Readable when the workers have ended.
     done: Option<OwnedFd>,
+    taking: Taking,
+    giving: Giving,
+    /// Readable when there may be more to give.
+    more: OwnedFd,
+    /// Of the listeners, by number.
+    addresses: Vec<SocketAddr>,
+    /// Readable when this child has accepted as many connections as it may.
+    spent: OwnedFd,
 }
 
 /// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
@@ -54,6 +75,11 @@ pub(super) fn live(runtime: Runtime, place: &Place, control: Option<&OwnedFd>) -
         alone: control.is_none(),
         phase: Phase::Serving,
         done: None,
+        taking,
+        giving: Giving::default(),
+        more: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        addresses,
+        spent,
     };
     while life.turn()? {}
     Ok(())
@@ -64,33 +90,47 @@ impl Life<'_> {
     fn turn(&mut self) -> io::Result<bool> {
         let due = match self.phase {
             Phase::Serving => None,
-            Phase::Draining(until) => until,
+            Phase::Draining(until) | Phase::Giving { until, .. } => until,
             Phase::Ending(at) => Some(at),
         };
-        let most = due.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: left.as_secs() as i64,
-                tv_nsec: i64::from(left.subsec_nanos()),
-            }
-        });
-        let mut waits = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        waits.extend(self.control.map(|c| PollFd::new(c, PollFlags::IN)));
-        waits.extend(self.done.as_ref().map(|d| PollFd::new(d, PollFlags::IN)));
-        match poll(&mut waits, most.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
-        }
-        let done = self.done.is_some() && waits.last().is_some_and(|w| !w.revents().is_empty());
-        if done {
+        self.sleep(due)?;
+        if self.done.as_ref().is_some_and(has_ended) {
             return Ok(false);
         }
         self.listen();
         self.hear_signals()?;
+        if count(&self.spent) > 0 {
+            self.ask_to_leave();
+        }
+        self.taking.go_on(&self.handle);
+        self.give();
         if due.is_some_and(|at| Instant::now() >= at) {
             return Ok(self.time_is_over());
         }
         Ok(true)
+    }
+
+    /// Until something happens, or it is `due`.
+    fn sleep(&self, due: Option<Instant>) -> io::Result<()> {
+        let left = due.map(|at| at.saturating_duration_since(Instant::now()));
+        let again = self.giving.is_stalled().then_some(AGAIN);
+        let most = left.into_iter().chain(again).min().map(|left| Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        let mut waits = vec![
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.more, PollFlags::IN),
+            PollFd::new(&self.spent, PollFlags::IN),
+        ];
+        waits.extend(self.control.map(|c| PollFd::new(c, PollFlags::IN)));
+        waits.extend(self.done.as_ref().map(|d| PollFd::new(d, PollFlags::IN)));
+        let peers = self.taking.waits().chain(self.giving.waits());
+        waits.extend(peers.map(|(fd, what)| PollFd::new(fd, what)));
+        match poll(&mut waits, most.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// The supervisor's words.
@@ -98,8 +138,12 @@ impl Life<'_> {
         while let Some(control) = self.control {
             match Order::hear(control) {
                 Heard::Said(Order::Stop) => self.stop(),
+                Heard::Said(Order::Drain(grace)) if self.giving.has_takers() => {
+                    self.begin_giving(grace);
+                }
                 Heard::Said(Order::Drain(grace)) => self.drain(grace),
-                Heard::Said(Order::Give(_) | Order::Take(_)) => {}
+                Heard::Said(Order::Give(taker)) => self.giving.add(taker),
+                Heard::Said(Order::Take(giver)) => self.taking.add(giver, &self.handle),
                 Heard::Nothing => return,
                 Heard::Ended => {
                     self.control = None;
@@ -116,12 +160,7 @@ impl Life<'_> {
         while let Some(signal) = self.signals.read_signal()? {
             match Signal::try_from(signal.ssi_signo as i32) {
                 // A child that is told to go asks to be replaced first; the only process stops.
-                Ok(Signal::SIGTERM) if !self.alone => {
-                    let heard = self.control.map(|c| News::Leaving.send(c));
-                    if !matches!(heard, Some(Ok(()))) {
-                        self.drain(Some(ORPHANED));
-                    }
-                }
+                Ok(Signal::SIGTERM) if !self.alone => self.ask_to_leave(),
                 Ok(Signal::SIGTERM | Signal::SIGINT) if self.alone => self.stop(),
                 _ => {}
             }
@@ -129,17 +168,70 @@ impl Life<'_> {
         Ok(())
     }
 
+    /// Asks to be replaced, and told to go then.
+    fn ask_to_leave(&mut self) {
+        let heard = self.control.map(|c| News::Leaving.send(c));
+        if !matches!(heard, Some(Ok(()))) && matches!(self.phase, Phase::Serving) {
+            self.drain(Some(ORPHANED));
+        }
+    }
+
+    /// Parked connections are given away from now on; requests in progress are finished, within `grace`.
+    fn begin_giving(&mut self, grace: Option<Duration>) {
+        self.show_stopping();
+        let hard = grace == Some(Duration::ZERO);
+        let grace = if hard { Some(GIVING) } else { grace };
+        let until = grace.and_then(|g| Instant::now().checked_add(g));
+        if let Phase::Ending(_) = self.phase {
+            return;
+        }
+        self.phase = Phase::Giving { until, hard };
+        if let Ok(more) = self.more.try_clone() {
+            let news = move || {
+                let _ = rustix::io::write(&more, &1_u64.to_ne_bytes());
+            };
+            self.handle.hand_over(Duration::MAX, news);
+        }
+        self.give();
+    }
+
+    /// Gives what there is to give.
+    fn give(&mut self) {
+        let Phase::Giving { until, hard } = self.phase else {
+            return;
+        };
+        count(&self.more);
+        self.giving.go_on(&self.handle, &self.addresses);
+        if !self.giving.has_takers() {
+            // Nobody is left to give to: a goodbye is better than nothing.
+            let left = until.map(|at| at.saturating_duration_since(Instant::now()));
+            return self.drain(if hard { Some(Duration::ZERO) } else { left });
+        }
+        if self.giving.is_settled() && (hard || self.handle.connections() == 0) {
+            let given = self.giving.given;
+            write(
+                "mpm_event",
+                Level::Debug,
+                &format!("{given} connections were given away"),
+            );
+            self.stop();
+        }
+    }
+
     /// Finishes what was begun, for at most `grace`.
     fn drain(&mut self, grace: Option<Duration>) {
         self.show_stopping();
         let until = grace.and_then(|g| Instant::now().checked_add(g));
         self.handle.shutdown(grace.unwrap_or(Duration::MAX));
-        self.phase = Phase::Draining(until);
+        if !matches!(self.phase, Phase::Ending(_)) {
+            self.phase = Phase::Draining(until);
+        }
         self.expect_the_end();
     }
 
     fn stop(&mut self) {
         self.show_stopping();
+        self.giving.let_go();
         self.handle.shutdown(Duration::ZERO);
         if !matches!(self.phase, Phase::Ending(_)) {
             self.phase = Phase::Ending(Instant::now() + END);
@@ -157,7 +249,7 @@ impl Life<'_> {
     fn time_is_over(&mut self) -> bool {
         match self.phase {
             Phase::Serving => true,
-            Phase::Draining(_) => {
+            Phase::Draining(_) | Phase::Giving { .. } => {
                 if let Some(held) = held::by(self.place) {
                     let text = format!("requests that did not finish in time are cut: {held}");
                     write("mpm_event", Level::Warn, &text);
@@ -195,5 +287,21 @@ impl Life<'_> {
         if matches!(self.phase, Phase::Draining(None)) {
             self.phase = Phase::Draining(Some(Instant::now() + ORPHANED));
         }
+    }
+}
+
+/// Whether the other end of a pipe is closed.
+fn has_ended(pipe: &OwnedFd) -> bool {
+    let mut wait = [PollFd::new(pipe, PollFlags::IN)];
+    let now = Timespec::default();
+    poll(&mut wait, Some(&now)).is_ok_and(|n| n > 0)
+}
+
+/// What has been written to an eventfd since the last look.
+fn count(eventfd: &OwnedFd) -> u64 {
+    let mut count = [0; 8];
+    match rustix::io::read(eventfd, &mut count) {
+        Ok(8) => u64::from_ne_bytes(count),
+        _ => 0,
     }
 }

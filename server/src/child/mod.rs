@@ -1,11 +1,12 @@
 //! A child: gives up root, serves until it is told to stop or its supervisor is gone.
 //!
 //! `identity` is who it is, `slots` how many requests it works on, `siblings` what it knows of the other children,
-//! `life` what it hears and how it ends, `held` what keeps it from ending.
+//! `life` what it hears and how it ends, `moving` how its parked connections outlive it, `held` what keeps it from ending.
 
 pub(crate) mod held;
 mod identity;
 mod life;
+mod moving;
 mod siblings;
 pub(crate) mod slots;
 
@@ -14,15 +15,17 @@ use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
 use crate::site::Site;
+use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
 use parkade::{Runtime, Workers};
-use siblings::Siblings;
+use rustix::event::{EventfdFlags, eventfd};
+use siblings::{Siblings, Spent};
 use slots::Slots;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The exit code of a child that cannot become what it must be: the server stops.
 pub(crate) const FATAL: i32 = 15;
@@ -71,21 +74,33 @@ pub(crate) fn serve(
         identity::drop_privileges(identity)?;
     }
     identity::raise_descriptor_limit();
-    let runtime = start(settings, listeners, logs, &place)?;
+    let spent = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let most = settings.config.limits.max_requests_per_child;
+    let limit = match control {
+        Some(_) if most > 0 => Some(Spent {
+            most: most.into(),
+            tell: spent.try_clone()?,
+            told: AtomicBool::new(false),
+        }),
+        // Nobody would replace it.
+        _ => None,
+    };
+    let (runtime, taking, addresses) = start(settings, listeners, logs, &place, limit)?;
     if let Some(control) = control {
         // If the supervisor is gone, the first look at the socket says so.
         let _ = News::Ready.send(control);
     }
-    life::live(runtime, &place, control)
+    life::live(runtime, taking, addresses, &place, control, spent)
 }
 
-/// The runtime with its listeners.
+/// The runtime with its listeners, what takes connections from other children, and the listeners' addresses by number.
 fn start(
     settings: &Settings,
     listeners: Vec<TcpListener>,
     logs: &AccessLogs,
     place: &Place,
-) -> io::Result<Runtime> {
+    spent: Option<Spent>,
+) -> io::Result<(Runtime, Taking, Vec<SocketAddr>)> {
     let config = &settings.config;
     let threads = config.limits.threads_per_child.max(1) as usize;
     let homes = homes(config.limits.threads_per_child);
@@ -102,7 +117,7 @@ fn start(
             header.initial
         })
         .counters(board.workers(place.record).iter().collect())
-        .siblings(Siblings::new(board.clone(), place.record))
+        .siblings(Siblings::new(board.clone(), place.record, spent))
         .build()?;
     let slots = Slots::new(board.clone(), place.record, config.limits.slots_per_child);
     let site = Arc::new(Site::new(settings, slots));
@@ -110,15 +125,18 @@ fn start(
         child.pid.store(std::process::id(), Relaxed);
         child.set_state(State::Serving);
     }
+    let mut numbers = Vec::new();
     for listener in listeners {
-        let mut server = site.server(listener.local_addr()?);
+        let address = listener.local_addr()?;
+        let mut server = site.server(address);
         if !logs.is_empty() {
             let logs = logs.clone();
             server = server.observe(move || logs.writer());
         }
-        runtime.listen(listener, server.service())?;
+        numbers.push((address, runtime.listen(listener, server.service())?));
     }
-    Ok(runtime)
+    let addresses = numbers.iter().map(|(address, _)| *address).collect();
+    Ok((runtime, Taking::new(site, logs.clone(), numbers), addresses))
 }
 
 /// How a child ends that could not serve.

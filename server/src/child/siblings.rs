@@ -1,9 +1,10 @@
 //! What this child says to its siblings, and what it reads of them, on the scoreboard.
 
 use crate::scoreboard::Board;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 /// A sibling that has accepted nothing for so long is no reason to sit out: it may be stopped or starved.
@@ -18,6 +19,16 @@ pub(super) struct Siblings {
     began: Instant,
     /// By record.
     seen: Vec<Seen>,
+    /// MaxRequestsPerChild, if it is set.
+    spent: Option<Spent>,
+}
+
+/// A child that has accepted so many connections is to be replaced.
+pub(super) struct Spent {
+    pub(super) most: u64,
+    /// Written to when that is so.
+    pub(super) tell: OwnedFd,
+    pub(super) told: AtomicBool,
 }
 
 /// What was last seen of one sibling. Several workers may look at once: they write nearly the same.
@@ -29,14 +40,29 @@ struct Seen {
 }
 
 impl Siblings {
-    pub(super) fn new(board: Arc<Board>, record: usize) -> Self {
+    pub(super) fn new(board: Arc<Board>, record: usize, spent: Option<Spent>) -> Self {
         let records = board.header().children.load(Relaxed);
         Self {
             board,
             record,
             began: Instant::now(),
             seen: (0..records).map(|_| Seen::default()).collect(),
+            spent,
         }
+    }
+
+    /// It has accepted as many connections as it may: from now on they are another one's.
+    fn is_spent(&self) -> bool {
+        let Some(spent) = &self.spent else {
+            return false;
+        };
+        if self.count(self.record).1 < spent.most {
+            return false;
+        }
+        if !spent.told.swap(true, Relaxed) {
+            let _ = rustix::io::write(&spent.tell, &1_u64.to_ne_bytes());
+        }
+        true
     }
 
     /// Connections of a child, and what it has accepted so far.
@@ -82,12 +108,13 @@ impl parkade::Siblings for Siblings {
     fn yield_to(&self) -> bool {
         // The first question is answered from a line of our own, and nearly always in the negative.
         let full = self.board.child(self.record).is_some_and(|c| !c.has_room());
-        full && self.board.siblings(self.record).any(|(_, c)| c.has_room())
+        let elsewhere = || self.board.siblings(self.record).any(|(_, c)| c.has_room());
+        self.is_spent() || full && elsewhere()
     }
 
     // The one with the fewest connections is never above the mean: somebody always accepts at once.
     fn ahead(&self) -> bool {
-        self.ahead_at(self.began.elapsed().as_nanos() as u64)
+        self.is_spent() || self.ahead_at(self.began.elapsed().as_nanos() as u64)
     }
 
     fn accept(&self) -> bool {
@@ -127,20 +154,20 @@ mod tests {
     #[test]
     fn the_fuller_one_is_ahead_and_the_emptier_one_is_not() {
         let board = board([400, 200]);
-        assert!(Siblings::new(board.clone(), 0).ahead_at(MS));
-        assert!(!Siblings::new(board, 1).ahead_at(MS));
+        assert!(Siblings::new(board.clone(), 0, None).ahead_at(MS));
+        assert!(!Siblings::new(board, 1, None).ahead_at(MS));
     }
 
     #[test]
     fn a_small_lead_is_chance() {
-        assert!(!Siblings::new(board([60, 1]), 0).ahead_at(MS));
-        assert!(!Siblings::new(board([1_100, 1_000]), 0).ahead_at(MS));
+        assert!(!Siblings::new(board([60, 1]), 0, None).ahead_at(MS));
+        assert!(!Siblings::new(board([1_100, 1_000]), 0, None).ahead_at(MS));
     }
 
     #[test]
     fn nobody_sits_out_for_a_sibling_that_does_not_accept() {
         let board = board([400, 200]);
-        let siblings = Siblings::new(board.clone(), 0);
+        let siblings = Siblings::new(board.clone(), 0, None);
         assert!(siblings.ahead_at(MS));
         assert!(!siblings.ahead_at(300 * MS), "it has stood still");
         board.workers(1)[0].count_accepted(1);

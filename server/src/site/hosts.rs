@@ -253,6 +253,32 @@ impl Hosts for Front {
     }
 }
 
+/// The view of a listener that exists no more: one request of each connection is answered.
+pub(crate) struct Goodbye {
+    front: Front,
+    limits: Vec<Limits>,
+}
+
+impl Goodbye {
+    pub(crate) fn new(front: Front) -> Self {
+        let mut limits = front.table.limits.clone();
+        for limits in &mut limits {
+            limits.requests = 1;
+        }
+        Self { front, limits }
+    }
+}
+
+impl Hosts for Goodbye {
+    fn choose(&self, head: &Head, conn: &Conn) -> u32 {
+        self.front.choose(head, conn)
+    }
+
+    fn limits(&self, host: u32) -> Option<&Limits> {
+        self.limits.get(unpack(host).0)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test")]
 mod tests {

@@ -89,6 +89,16 @@ impl Site {
         }
     }
 
+    /// The same for connections of a listener that exists no more: each is answered once and told goodbye.
+    pub(crate) fn goodbye(self: &Arc<Self>, address: SocketAddr) -> Server<impl Handler + use<>> {
+        let front = Front::new(&self.table, address);
+        let mut limits = front.limits().clone();
+        limits.requests = 1;
+        self.server(address)
+            .limits(limits)
+            .hosts(hosts::Goodbye::new(front))
+    }
+
     /// What can be answered from memory: the warm path, one look-up of the path as it was sent.
     pub(crate) fn ready(&self, request: &Request) -> Option<Response> {
         let reads = matches!(request.method(), Method::Get | Method::Head);
