@@ -30,6 +30,7 @@ pub use metrics::{Metrics, WorkerCounters, WorkerMetrics};
 pub use net::accept::Siblings;
 pub use net::conn::Conn;
 pub use net::idle::Idle;
+pub use net::moving::{Arriving, Departing, Record};
 pub use net::next::{Carry, Copying, FileRange, Next, Output, Then};
 pub use net::service::{Attempt, Bursts, Fallible, Service, bursts};
 pub use net::tcp::{Incoming, TcpListener, TcpStream};

@@ -59,6 +59,7 @@ pub struct WorkerCounters {
     pub(crate) busy: Counter,
     /// 1 while the listeners are out of the pollset.
     pub(crate) paused: Counter,
+    pub(crate) adopted: Counter,
 }
 
 impl WorkerCounters {
@@ -86,6 +87,7 @@ impl WorkerCounters {
             lingering: Counter::zero(),
             busy: Counter::zero(),
             paused: Counter::zero(),
+            adopted: Counter::zero(),
         }
     }
 
@@ -106,6 +108,7 @@ impl WorkerCounters {
             &self.lingering,
             &self.busy,
             &self.paused,
+            &self.adopted,
         ] {
             counter.set(0);
         }
@@ -117,12 +120,17 @@ impl WorkerCounters {
         let gauge = |c: &Counter| u64::try_from(c.get() as i64).unwrap_or(0);
         let closed = self.closed.get();
         let (accepted, opened) = (self.accepted.get(), self.opened.get());
-        let live = accepted.wrapping_add(opened).wrapping_sub(closed);
+        let adopted = self.adopted.get();
+        let live = accepted
+            .wrapping_add(opened)
+            .wrapping_add(adopted)
+            .wrapping_sub(closed);
         let live = u64::try_from(live as i64).unwrap_or(0);
         WorkerMetrics {
             connections: live,
             accepted,
             opened,
+            adopted,
             closed,
             bursts: self.bursts.get(),
             requests: self.requests.get(),
@@ -207,7 +215,9 @@ pub struct WorkerMetrics {
     pub accepted: u64,
     /// Sockets that tasks have opened here: they count as connections too.
     pub opened: u64,
-    /// Connections of this worker that have ended.
+    /// Connections that have come here from another process.
+    pub adopted: u64,
+    /// Connections of this worker that have ended or gone to another process.
     pub closed: u64,
     /// Bursts started by this worker.
     pub bursts: u64,

@@ -5,11 +5,11 @@
 //! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything; a process
 //! clearly ahead of its siblings leaves it out for a moment.
 
-use crate::park::state::PARKED;
+use crate::park::state::{ACTIVE, PARKED, SILENT};
 use crate::park::wheel::before;
-use crate::reactor::{Interest, LISTENER, token};
+use crate::reactor::{Interest, LISTENER};
 use crate::sys::socket;
-use crate::worker::{Home, Worker};
+use crate::worker::{Home, Registration, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -106,7 +106,7 @@ impl Worker {
             return;
         };
         for _ in 0..TURN {
-            if self.shared.draining() {
+            if !self.shared.running() {
                 return;
             }
             match socket::accept(fd.as_fd()) {
@@ -226,7 +226,7 @@ impl Worker {
         let now = self.now.get();
         let paused = self.accepting.borrow().paused;
         // The moment must have passed: what made accept fail may not show in any number of ours.
-        if paused.is_none_or(|until| before(now, until)) || self.shared.draining() {
+        if paused.is_none_or(|until| before(now, until)) || !self.shared.running() {
             return;
         }
         if self.shared.descriptors_short() {
@@ -319,17 +319,10 @@ impl Worker {
                 .wrapping_add(self.shared.first_byte(listener, FIRST_BYTE)),
             Relaxed,
         );
-        // Parked from the first moment; an edge may be harvested before ADD returns.
-        slot.state.publish(generation, home.id, PARKED);
-        let fd = slot.fd();
-        if let Err(e) = home
-            .pollset
-            .add(fd, token(generation, index), Interest::Connection)
-        {
+        // At rest only when it is registered: from then on anybody may take it, and close it.
+        slot.state.publish(generation, home.id, ACTIVE);
+        if let Err(e) = home.settle(index, generation, SILENT, Registration::New) {
             tracing::error!(target: "parkade", "adding a connection to the pollset: {e}");
-            if slot.state.expire(generation, self.home.id).is_some() {
-                home.close(index);
-            }
             return;
         }
         home.relink(index, generation, self);

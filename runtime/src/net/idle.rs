@@ -1,7 +1,7 @@
 //! Soft idling: a future that waits for the next request without a buffer or a timer object of its own.
 //!
 //! The wait is timed by the slot's deadline, in the wheel that also ends parked connections. When the runtime begins to
-//! drain, each worker wakes its waiters once; an idling one ends then, so a drain need not wait for the deadline.
+//! end, each worker wakes its waiters once; an idling one ends then, so a drain need not wait for the deadline.
 
 use super::claim::Claim;
 use crate::park::state::{RDHUP, READY};
@@ -19,7 +19,7 @@ pub enum Idle {
     Input,
     /// The time is over.
     TimedOut,
-    /// The runtime is shutting down: say goodbye.
+    /// The runtime is shutting down, or its parked connections go to another process, where this one cannot: say goodbye.
     Draining,
 }
 
@@ -57,7 +57,7 @@ impl Future for Idling<'_> {
             Poll::Ready(Ok(())) => Poll::Ready(Idle::Input),
             Poll::Ready(Err(_)) => Poll::Ready(Idle::TimedOut),
             // Looked at after the waiter was registered, on the thread that wakes the waiters: no gap between.
-            Poll::Pending if claim.worker.shared.draining() => Poll::Ready(Idle::Draining),
+            Poll::Pending if !claim.worker.shared.running() => Poll::Ready(Idle::Draining),
             Poll::Pending => Poll::Pending,
         }
     }

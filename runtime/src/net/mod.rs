@@ -4,13 +4,14 @@
 //! `claim` is how whoever owns a slot reads and waits, `idle` the soft way to wait for the next request;
 //! `tcp` has the sockets of tasks, which `registered` puts into slots too;
 //! `output` and `linger` drive responses and closes that outlive their burst, as plain data; `accept` lets
-//! connections in.
+//! connections in; `moving` gives them away to other processes and takes in theirs.
 
 pub(crate) mod accept;
 pub(crate) mod claim;
 pub(crate) mod conn;
 pub(crate) mod idle;
 pub(crate) mod linger;
+pub(crate) mod moving;
 pub(crate) mod next;
 pub(crate) mod output;
 mod registered;

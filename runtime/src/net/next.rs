@@ -153,7 +153,7 @@ impl FileRange {
 }
 
 /// What a burst leaves for the next one, beside the slot: an unfinished head, a partial frame.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carry {
     /// Input that waits for more.
     pub bytes: Vec<u8>,

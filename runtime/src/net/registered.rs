@@ -73,8 +73,9 @@ impl Registered {
         self.claim().slot().fd()
     }
 
-    pub(crate) fn draining(&self) -> bool {
-        self.worker.shared.draining()
+    /// The runtime accepts no more.
+    pub(crate) fn ending(&self) -> bool {
+        !self.worker.shared.running()
     }
 }
 

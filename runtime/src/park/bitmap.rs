@@ -82,15 +82,22 @@ impl Bitmap {
 
     /// Every index in use, lowest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.iter_from(0)
+    }
+
+    /// Every index in use that is not below `first`, lowest first.
+    pub(crate) fn iter_from(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
         self.levels[0]
             .iter()
             .enumerate()
+            .skip(first as usize / 64)
             .filter(|(_, word)| **word != 0)
             .flat_map(|(w, word)| {
                 (0..64)
                     .filter(move |b| word & 1 << b != 0)
                     .map(move |b| (w * 64 + b) as u32)
             })
+            .skip_while(move |index| *index < first)
     }
 }
 
@@ -119,6 +126,9 @@ mod tests {
                 }
                 prop_assert_eq!(bitmap.used() as usize, used.len());
             }
+            let first = capacity / 3;
+            let later: Vec<u32> = used.range(first..).copied().collect();
+            prop_assert_eq!(bitmap.iter_from(first).collect::<Vec<_>>(), later);
             prop_assert_eq!(bitmap.iter().collect::<BTreeSet<_>>(), used);
         }
     }

@@ -8,7 +8,7 @@
 
 use super::bitmap::{BLOCK, Bitmap};
 use super::peer::Peer;
-use super::state::StateWord;
+use super::state::{PARKED, StateWord};
 use super::wheel::{Links, NIL, UNLINKED, Wheel};
 use crate::sys::mapping::{Table, ZeroedAtomics};
 use std::io;
@@ -192,6 +192,23 @@ impl SlotStore {
             self.cold.discard(first, BLOCK);
         }
         Some(fd)
+    }
+
+    /// Finds at most `most` parked connections and their generations, going round from `from`; where to go on.
+    pub(crate) fn parked(&self, from: u32, most: usize, found: &mut Vec<(u32, u32)>) -> u32 {
+        let books = self.books();
+        let after = books.bitmap.iter_from(from);
+        let before = books.bitmap.iter().take_while(|index| *index < from);
+        for index in after.chain(before) {
+            if found.len() == most {
+                return index;
+            }
+            let seen = self.claimed(index).state.peek();
+            if seen.has(PARKED) {
+                found.push((index, seen.generation()));
+            }
+        }
+        from
     }
 
     /// Sees to it that the wheel looks at `index` in time for its deadline. If it had to be linked anew, says when it

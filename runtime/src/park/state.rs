@@ -18,7 +18,9 @@
 //! | rest (park, write, linger) | ACTIVE without READY/RDHUP/WREADY as asked | at rest |
 //! | timeout | at rest | CLOSING (edges are recorded) |
 //! | revival (farewell, deadline renewed meanwhile) | CLOSING | ACTIVE |
-//! | close | ACTIVE or CLOSING | 0 (generation gone) |
+//! | departure to another process | PARKED | MOVING (edges are dropped: the registration ends) |
+//! | landing (arrival here, failed departure) | MOVING | ACTIVE: registered (anew), then rest |
+//! | close, arrival there | ACTIVE, CLOSING or MOVING | 0 (generation gone) |
 //!
 //! Every transition is a read-modify-write of this one word, so they are totally ordered per slot. A claim acquires
 //! what the rest before it released (deadline, cold part, rare part). Generation 0 means free: a mapping that the
@@ -52,6 +54,8 @@ pub(crate) const OUT_ARMED: u64 = 1 << 10;
 pub(crate) const TIMED: u64 = 1 << 12;
 /// The deadline of a pending read or write passed.
 pub(crate) const EXPIRED: u64 = 1 << 11;
+/// The peer has not been heard yet: goes with the first claim.
+pub(crate) const SILENT: u64 = 1 << 13;
 
 const REST: u64 = PARKED | WRITING | LINGERING;
 const OWNER_SHIFT: u32 = 20;
@@ -248,6 +252,28 @@ impl StateWord {
     pub(crate) fn revive(&self) {
         let kept = OUT_ARMED | RDHUP | READY | WREADY;
         let _ = self.update(|s| Some(s.with(s.owner(), (s.flags() & kept) | ACTIVE)));
+    }
+
+    /// A parked slot is to go to another process: whoever wins holds it. Its registration must be ended next; an edge
+    /// means nothing any more, as the next registration, here or there, reports again what holds.
+    pub(crate) fn depart(&self, generation: u32) -> Option<Snapshot> {
+        self.update(|s| {
+            (s.generation() == generation && s.has(PARKED) && s.at_rest())
+                .then(|| s.with(s.owner(), s.flags() & SILENT | MOVING))
+        })
+        .ok()
+        .map(|(old, _)| old)
+    }
+
+    /// The holder of a MOVING slot becomes its owner, to register it and lay it to rest: edges are recorded from here on.
+    pub(crate) fn land(&self) -> Snapshot {
+        let landed = self.update(|s| {
+            debug_assert!(s.has(MOVING), "only its holder lands");
+            Some(s.with(s.owner(), ACTIVE))
+        });
+        match landed {
+            Ok((old, _)) | Err(old) => old,
+        }
     }
 
     /// The deadline of a pending read or write passed; `Some(owner)` if its burst must be woken.

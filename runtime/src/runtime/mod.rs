@@ -69,13 +69,7 @@ impl Runtime {
         let listener = Arc::new(OwnedFd::from(listener));
         let service: Arc<dyn AnyService> = Arc::new(service);
         // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
-        let Some(id) = self.shared.add_service(service) else {
-            let why = std::io::Error::new(
-                std::io::ErrorKind::InvalidInput,
-                "a runtime has at most 256 listeners",
-            );
-            return Err(Error::new("listen", String::new(), why));
-        };
+        let id = self.shared.add_service(service)?;
         for home in &self.shared.homes {
             home.post(Message::Listen {
                 id,

@@ -1,6 +1,7 @@
 //! What all threads of a runtime share: its homes, whether it ends, and who serves what.
 
 use crate::blocking::Reserves;
+use crate::error::{Error, Result};
 use crate::net::accept::Siblings;
 use crate::net::service::AnyService;
 use crate::sys::clock;
@@ -10,13 +11,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 const RUNNING: u8 = 0;
-const DRAINING: u8 = 1;
+/// Accepts no more; parked connections live and may be taken by another process.
+const HANDING_OVER: u8 = 1;
+/// Shuts down.
+const DRAINING: u8 = 2;
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
     pub(crate) homes: Vec<Arc<Home>>,
     pub(crate) reserves: Reserves,
     phase: AtomicU8,
+    /// Monotonic nanoseconds at which a runtime that hands over cuts its requests.
+    cut_at: AtomicU64,
     /// Monotonic nanoseconds at which draining ends.
     stop_at: AtomicU64,
     descriptors: u32,
@@ -41,6 +47,7 @@ impl Shared {
             homes,
             reserves: Reserves::default(),
             phase: AtomicU8::new(RUNNING),
+            cut_at: AtomicU64::new(u64::MAX),
             stop_at: AtomicU64::new(u64::MAX),
             descriptors,
             siblings,
@@ -63,7 +70,7 @@ impl Shared {
         };
         let homes = pollsets.into_iter().enumerate().map(home).collect();
         let shared = Self::new(homes, u32::MAX, None, 0);
-        shared.add_service(Arc::new(service));
+        shared.add_service(Arc::new(service)).unwrap();
         Arc::new(shared)
     }
 
@@ -72,22 +79,29 @@ impl Shared {
     }
 
     pub(crate) fn draining(&self) -> bool {
-        !self.running()
+        self.phase.load(Ordering::Acquire) == DRAINING
+    }
+
+    /// The runtime hands over, and requests in progress have had their time.
+    pub(crate) fn cut_now(&self) -> bool {
+        clock::monotonic_ns() >= self.cut_at.load(Ordering::Relaxed)
     }
 
     pub(crate) fn stop_now(&self) -> bool {
         self.draining() && clock::monotonic_ns() >= self.stop_at.load(Ordering::Relaxed)
     }
 
-    /// How long draining may still take.
-    pub(crate) fn grace_left(&self) -> Option<Duration> {
-        self.draining().then(|| {
-            Duration::from_nanos(
-                self.stop_at
-                    .load(Ordering::Relaxed)
-                    .saturating_sub(clock::monotonic_ns()),
-            )
-        })
+    /// How long requests in progress may still take; `cut`: those of a hand-over have been.
+    pub(crate) fn grace_left(&self, cut: bool) -> Option<Duration> {
+        let end = match self.phase.load(Ordering::Acquire) {
+            DRAINING => &self.stop_at,
+            HANDING_OVER if !cut => &self.cut_at,
+            _ => return None,
+        };
+        let left = end
+            .load(Ordering::Relaxed)
+            .saturating_sub(clock::monotonic_ns());
+        Some(Duration::from_nanos(left))
     }
 
     /// Within 2 % of the limit of open files, and never less than eight below it.
@@ -114,21 +128,31 @@ impl Shared {
         }
     }
 
-    /// Gives a listener's service a number; `None` when there are as many as there can be.
-    pub(super) fn add_service(&self, service: Arc<dyn AnyService>) -> Option<u8> {
+    /// Gives a listener's service a number.
+    pub(super) fn add_service(&self, service: Arc<dyn AnyService>) -> Result<u8> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = u8::try_from(services.len()).ok()?;
+        let Ok(id) = u8::try_from(services.len()) else {
+            let why = std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "a runtime has at most 256 listeners",
+            );
+            return Err(Error::new("listen", String::new(), why));
+        };
         services.push(service);
-        Some(id)
+        Ok(id)
     }
 
     /// From now on the runtime drains, for at most `grace` and no longer than it was told before.
     pub(super) fn drain(&self, grace: Duration) {
-        let ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
-        let at = clock::monotonic_ns().saturating_add(ns);
         // The release publishes the moment: whoever sees DRAINING sees when it ends.
-        self.stop_at.fetch_min(at, Ordering::Relaxed);
-        self.phase.store(DRAINING, Ordering::Release);
+        self.stop_at.fetch_min(after(grace), Ordering::Relaxed);
+        self.phase.fetch_max(DRAINING, Ordering::Release);
+    }
+
+    /// From now on the runtime hands over; requests may take `grace`, and no longer than was said before.
+    pub(super) fn hand_over(&self, grace: Duration) {
+        self.cut_at.fetch_min(after(grace), Ordering::Relaxed);
+        self.phase.fetch_max(HANDING_OVER, Ordering::Release);
     }
 
     /// A home worker's thread ends.
@@ -147,4 +171,10 @@ impl Shared {
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// The moment in monotonic nanoseconds.
+fn after(grace: Duration) -> u64 {
+    let ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX / 2);
+    clock::monotonic_ns().saturating_add(ns)
 }

@@ -67,6 +67,11 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// ioctl(2), `FIONBIO`.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(fd, true)?)
+}
+
 /// Whether there are bytes to read; a FIN alone is none.
 pub(crate) fn has_input(fd: BorrowedFd<'_>) -> bool {
     let mut byte = [0];

@@ -14,6 +14,18 @@ impl Deadline {
         Self(now.0.wrapping_add(millis(duration)))
     }
 
+    /// Monotonic milliseconds, wrapping: all processes of a machine count the same.
+    #[must_use]
+    pub fn to_millis(self) -> u32 {
+        self.0
+    }
+
+    /// What [`Deadline::to_millis`] has said, perhaps in another process.
+    #[must_use]
+    pub fn from_millis(ms: u32) -> Self {
+        Self(ms)
+    }
+
     /// Whether the moment has come.
     #[must_use]
     pub fn expired(self, now: Deadline) -> bool {

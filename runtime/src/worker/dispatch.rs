@@ -6,7 +6,7 @@ use crate::net::conn::Conn;
 use crate::net::next::{Next, Then};
 use crate::net::{linger, output};
 use crate::park::state::{
-    self, ACTIVE, LINGERING, PARKED, Readiness, Rest, Snapshot, TIMED, WRITING,
+    self, ACTIVE, LINGERING, MOVING, PARKED, Readiness, Rest, SILENT, Snapshot, TIMED, WRITING,
 };
 use crate::park::wheel::{LOOKS, Verdict, before};
 use crate::reactor::{Event, IN, OUT, RDHUP};
@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long a connection that was told goodbye may take to close.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How many milliseconds a connection that has not spoken yet may take for it when a shutdown begins.
+pub(crate) const LAST_CALL: u32 = 2_000;
 
 /// What a deadline that has passed ended.
 enum Expired {
@@ -152,10 +154,8 @@ impl Worker {
         match slot.state.rest(PARKED, state::READY | state::RDHUP) {
             Rest::Resting => {
                 home.relink(index, generation, self);
-                if self.shared.draining()
-                    && home.slots.cold(index).is_some_and(|c| c.rare().is_none())
-                {
-                    self.dismiss(home, index);
+                if !self.shared.running() {
+                    self.rests_at_the_end(home, index);
                 }
             }
             Rest::Again(_) => self.queue(Job::Start {
@@ -166,8 +166,19 @@ impl Worker {
         }
     }
 
-    /// Closes a connection at rest politely: our FIN first, so that a client that speaks meanwhile is not reset.
-    pub(super) fn dismiss(self: &Rc<Self>, home: &Home, index: u32) {
+    /// A connection was parked after the runtime has begun to end.
+    #[cold]
+    fn rests_at_the_end(self: &Rc<Self>, home: &Home, index: u32) {
+        if self.shared.draining() {
+            self.dismiss(home, index);
+        } else {
+            home.tell();
+        }
+    }
+
+    /// Closes a connection at rest politely: our FIN first, so that a client that speaks meanwhile is not reset. A
+    /// request whose head has begun to come is awaited, and for a moment one whose connection is new.
+    pub(crate) fn dismiss(self: &Rc<Self>, home: &Home, index: u32) {
         let Some(slot) = home.slots.slot(index) else {
             return;
         };
@@ -175,13 +186,34 @@ impl Worker {
         if !seen.has(PARKED) || seen.has(ACTIVE) {
             return;
         }
-        if slot.state.expire(seen.generation(), self.home.id).is_none() {
+        let generation = seen.generation();
+        let Some(was) = slot.state.expire(generation, self.home.id) else {
+            return;
+        };
+        if self.take_up_if_it_speaks(home, index, generation) {
             return;
         }
-        if !self.take_up_if_it_speaks(home, index, seen.generation()) {
+        let awaited = was.has(SILENT) || home.slots.claimed_cold(index).rare().is_some();
+        if awaited {
+            if was.has(SILENT) {
+                let last = self.now.get().wrapping_add(LAST_CALL);
+                if before(last, slot.deadline.load(Ordering::Relaxed)) {
+                    slot.deadline.store(last, Ordering::Relaxed);
+                }
+            }
             slot.state.revive();
-            linger::begin(self, home, index, seen.generation(), FAREWELL);
+            let kind = PARKED | was.0 & SILENT;
+            return match slot.state.rest(kind, state::READY | state::RDHUP) {
+                Rest::Resting => home.relink(index, generation, self),
+                Rest::Again(_) => self.queue(Job::Start {
+                    home: home.id,
+                    index,
+                    generation,
+                }),
+            };
         }
+        slot.state.revive();
+        linger::begin(self, home, index, generation, FAREWELL);
     }
 
     /// A connection about to be closed at its rest, CLOSING already, whose request has come meanwhile, perhaps in this
@@ -223,7 +255,8 @@ impl Worker {
                 let slot = home.slots.claimed(index);
                 let seen = slot.state.peek();
                 let deadline = slot.deadline.load(Ordering::Relaxed);
-                if seen.has(ACTIVE) && !seen.has(TIMED) {
+                // Whoever lays it to rest, or back to rest, links it again.
+                if seen.has(ACTIVE | MOVING) && !seen.has(TIMED) {
                     return Verdict::Drop;
                 }
                 if before(now, deadline) {

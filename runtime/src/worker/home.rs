@@ -6,14 +6,26 @@ use crate::metrics::{Place, WorkerCounters};
 use crate::net::next::{Carry, Output, Rare, Then};
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
-use crate::park::state::OUT_ARMED;
+use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY};
 use crate::park::wheel::before;
 use crate::reactor::{BATCH, Event, Interest, Pollset, token};
 use crate::worker::Worker;
 use slab::Slab;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Told when a connection comes to rest or ends while the connections are given to another process.
+pub(crate) type News = Arc<dyn Fn() + Send + Sync>;
+
+/// What the pollset knows of a connection that is to be laid to rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// Nothing.
+    New,
+    /// It was registered before, and edges may have been missed.
+    Renewed,
+}
 
 /// A home worker, as every thread may see it.
 pub(crate) struct Home {
@@ -30,6 +42,10 @@ pub(crate) struct Home {
     pub(crate) sleeps_until: AtomicU32,
     /// Its worker has ended and takes no more messages.
     pub(crate) ended: Ended,
+    /// Where the next search for parked connections begins.
+    pub(crate) searched: AtomicU32,
+    /// Set once, when the runtime begins to hand over.
+    pub(crate) news: OnceLock<News>,
     rare: Mutex<Slab<Rare>>,
 }
 
@@ -53,6 +69,8 @@ impl Home {
             // Until its first look the owner knows of nothing: every foreign link must tell it.
             sleeps_until: AtomicU32::new(now.wrapping_add(i32::MAX as u32)),
             ended: Ended::new(),
+            searched: AtomicU32::new(0),
+            news: OnceLock::new(),
             rare: Mutex::default(),
         })
     }
@@ -71,6 +89,73 @@ impl Home {
         drop(self.slots.release(index));
         self.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.closed.add(1);
+        self.tell();
+    }
+
+    /// Ends a connection whose MOVING slot the caller holds, from any thread.
+    pub(crate) fn forget(&self, index: u32) {
+        self.drop_rare(self.slots.claimed_cold(index));
+        drop(self.slots.release(index));
+        self.counters.closed.add(1);
+        if self.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // An owner that ends with its last connection sleeps.
+            self.post(Message::Due);
+        }
+    }
+
+    /// A connection has come to rest, or has ended.
+    pub(crate) fn tell(&self) {
+        if let Some(news) = self.news.get() {
+            news();
+        }
+    }
+
+    /// Registers a connection that the caller has claimed and lays it to rest, with `silent` or not. From any thread: an
+    /// edge that comes in between is asked for again, so whoever harvests it then finds the connection at rest.
+    ///
+    /// # Errors
+    /// The kernel's; the connection is closed.
+    pub(crate) fn settle(
+        &self,
+        index: u32,
+        generation: u32,
+        silent: u64,
+        mut how: Registration,
+    ) -> io::Result<()> {
+        let slot = self.slots.claimed(index);
+        let token = token(generation, index);
+        loop {
+            let registered = match how {
+                Registration::New => self.pollset.add(slot.fd(), token, Interest::Connection),
+                Registration::Renewed => {
+                    self.pollset.modify(slot.fd(), token, Interest::Connection)
+                }
+            };
+            if let Err(e) = registered {
+                self.close(index);
+                return Err(e);
+            }
+            match slot.state.rest(PARKED | silent, READY | RDHUP) {
+                Rest::Resting => return Ok(()),
+                Rest::Again(_) => slot.state.mark(0, READY | WREADY | RDHUP),
+            };
+            how = Registration::Renewed;
+        }
+    }
+
+    /// [`Home::relink`] from a thread that is no worker.
+    pub(crate) fn relink_from_outside(&self, index: u32, generation: u32, now: u32) {
+        if let Some(due) = self.slots.link(index, generation, now, true) {
+            self.tell_due(due);
+        }
+    }
+
+    /// A sleeping owner must know of an earlier deadline.
+    fn tell_due(&self, due: u32) {
+        if before(due, self.sleeps_until.load(Ordering::Relaxed)) {
+            // A message, not a bare wake: the owner may have read its next deadline and not be asleep yet.
+            self.post(Message::Due);
+        }
     }
 
     /// After a deadline was stored: the wheel looks in time, and a sleeping home wakes in time.
@@ -85,9 +170,8 @@ impl Home {
         };
         if !foreign {
             worker.looks_by(due);
-        } else if before(due, self.sleeps_until.load(Ordering::Relaxed)) {
-            // A message, not a bare wake: the owner may have read its next deadline and not be asleep yet.
-            self.post(Message::Due);
+        } else {
+            self.tell_due(due);
         }
     }
 
@@ -129,6 +213,14 @@ impl Home {
             }
         }
         out
+    }
+
+    /// Bytes of the carry.
+    pub(crate) fn carry_len(&self, cold: &Cold) -> usize {
+        let Some(key) = cold.rare() else { return 0 };
+        let all = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
+        let carry = all.get(key).and_then(|rare| rare.carry.as_ref());
+        carry.map_or(0, |carry| carry.bytes.len())
     }
 
     pub(crate) fn take_carry(&self, cold: &Cold) -> Option<Carry> {

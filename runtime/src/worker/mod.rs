@@ -10,7 +10,7 @@ mod rescue;
 mod tests;
 mod turn;
 
-pub(crate) use home::Home;
+pub(crate) use home::{Home, News, Registration};
 
 use crate::buf::BufferPool;
 use crate::net::accept::Accepting;
@@ -78,6 +78,10 @@ pub(crate) struct Worker {
     group_began: Cell<u64>,
     /// Until when handlers count as slow.
     slow_until: Cell<Option<u32>>,
+    /// The end of accepting has come here.
+    left_once: Cell<bool>,
+    /// Requests in progress were cut here.
+    cut_once: Cell<bool>,
     /// Draining has begun here.
     drained_once: Cell<bool>,
 }
@@ -129,6 +133,8 @@ impl Worker {
             behind: Cell::new(None),
             group_began: Cell::new(0),
             slow_until: Cell::new(None),
+            left_once: Cell::new(false),
+            cut_once: Cell::new(false),
             drained_once: Cell::new(false),
         });
         worker.read_clocks();

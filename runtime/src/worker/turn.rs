@@ -2,12 +2,13 @@
 
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
+use crate::park::state::WRITING;
 use crate::park::wheel::{HORIZON, before};
 use crate::reactor::{BATCH, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// Jobs run in one turn before the kernel is asked again.
@@ -181,7 +182,7 @@ impl Worker {
             let never = self.never();
             self.home.sleeps_until.store(never, Ordering::Relaxed);
         }
-        if let Some(grace) = self.shared.grace_left() {
+        if let Some(grace) = self.shared.grace_left(self.cut_once.get()) {
             at_most(grace);
         }
         if let Some(pause) = self.accepting.borrow().pause(self.now.get()) {
@@ -267,10 +268,20 @@ impl Worker {
             self.resume_accepting();
             return Turn::Continue;
         }
-        if !self.drained_once.replace(true) {
+        if !self.left_once.replace(true) {
             self.stop_accepting();
-            self.dismiss_all();
             self.wake_waiters();
+            // What has come to rest before this worker knew that somebody wants to hear of it.
+            self.home.tell();
+        }
+        if !self.shared.draining() {
+            if self.shared.cut_now() && !self.cut_once.replace(true) {
+                self.cut_requests();
+            }
+            return Turn::Continue;
+        }
+        if !self.drained_once.replace(true) {
+            self.dismiss_all();
         }
         let idle = self.pending() == 0
             && self.jobs.borrow().is_empty()
@@ -282,8 +293,27 @@ impl Worker {
         }
     }
 
+    /// Ends the requests in progress: bursts, and responses that wait for their peers. Parked connections live.
+    fn cut_requests(self: &Rc<Self>) {
+        for service in self.services.iter().filter_map(|s| s.get()) {
+            service.clear();
+        }
+        let home = Arc::clone(&self.home);
+        let all: Vec<u32> = home.slots.books().bitmap.iter().collect();
+        for index in all {
+            let slot = home.slots.claimed(index);
+            let seen = slot.state.peek();
+            if seen.has(WRITING) && slot.state.expire(seen.generation(), home.id).is_some() {
+                home.counters.writing.sub(1);
+                home.close(index);
+            }
+        }
+    }
+
     /// Closes every connection that waits for its next request.
     fn dismiss_all(self: &Rc<Self>) {
+        // Pairs with the fence where a connection is laid back to rest from outside.
+        fence(Ordering::SeqCst);
         let home = Arc::clone(&self.home);
         let all: Vec<u32> = home.slots.books().bitmap.iter().collect();
         for index in all {

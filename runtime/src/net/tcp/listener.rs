@@ -82,8 +82,8 @@ impl TcpListener {
     /// As [`TcpListener::accept`].
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         loop {
-            // Draining wakes every waiter of this thread once; who comes later sees it here.
-            if self.0.draining() {
+            // The end wakes every waiter of this thread once; who comes later sees it here.
+            if self.0.ending() {
                 let why = "the runtime is shutting down";
                 return Poll::Ready(Err(io::Error::new(ErrorKind::NotConnected, why)));
             }
@@ -137,7 +137,7 @@ impl Stream for Incoming<'_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.0.poll_accept(cx) {
-            Poll::Ready(Err(_)) if self.0.0.draining() => Poll::Ready(None),
+            Poll::Ready(Err(_)) if self.0.0.ending() => Poll::Ready(None),
             polled => polled.map(Some),
         }
     }
