@@ -39,6 +39,16 @@ enum Phase {
     Ending(Instant),
 }
 
+/// What lives.
+pub(super) struct Started {
+    pub(super) runtime: Runtime,
+    pub(super) taking: Taking,
+    /// Of the listeners, by number.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// Readable when this child has accepted as many connections as it may.
+    pub(super) spent: OwnedFd,
+}
+
 struct Life<'a> {
     handle: Handle,
     /// Until a thread waits for its end.
@@ -64,7 +74,8 @@ struct Life<'a> {
 
 /// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
 /// died. Without it this is the only process, and the interrupt key ends it.
-pub(super) fn live(runtime: Runtime, place: &Place, control: Option<&OwnedFd>) -> io::Result<()> {
+pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -> io::Result<()> {
+    let runtime = started.runtime;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     let mut life = Life {
         handle: runtime.handle(),
@@ -75,11 +86,11 @@ pub(super) fn live(runtime: Runtime, place: &Place, control: Option<&OwnedFd>) -
         alone: control.is_none(),
         phase: Phase::Serving,
         done: None,
-        taking,
+        taking: started.taking,
         giving: Giving::default(),
         more: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        addresses,
-        spent,
+        addresses: started.addresses,
+        spent: started.spent,
     };
     while life.turn()? {}
     Ok(())

@@ -15,6 +15,7 @@ use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
 use crate::site::Site;
+use life::Started;
 use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
 use parkade::{Runtime, Workers};
@@ -22,7 +23,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use siblings::{Siblings, Spent};
 use slots::Slots;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -74,37 +75,38 @@ pub(crate) fn serve(
         identity::drop_privileges(identity)?;
     }
     identity::raise_descriptor_limit();
-    let spent = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let most = settings.config.limits.max_requests_per_child;
-    let limit = match control {
-        Some(_) if most > 0 => Some(Spent {
-            most: most.into(),
-            tell: spent.try_clone()?,
-            told: AtomicBool::new(false),
-        }),
-        // Nobody would replace it.
-        _ => None,
-    };
-    let (runtime, taking, addresses) = start(settings, listeners, logs, &place, limit)?;
+    let started = start(settings, listeners, logs, &place, control.is_some())?;
     if let Some(control) = control {
         // If the supervisor is gone, the first look at the socket says so.
         let _ = News::Ready.send(control);
     }
-    life::live(runtime, taking, addresses, &place, control, spent)
+    life::live(started, &place, control)
 }
 
-/// The runtime with its listeners, what takes connections from other children, and the listeners' addresses by number.
+/// The runtime with its listeners, and what takes connections from other children.
 fn start(
     settings: &Settings,
     listeners: Vec<TcpListener>,
     logs: &AccessLogs,
     place: &Place,
-    spent: Option<Spent>,
-) -> io::Result<(Runtime, Taking, Vec<SocketAddr>)> {
+    supervised: bool,
+) -> io::Result<Started> {
     let config = &settings.config;
     let threads = config.limits.threads_per_child.max(1) as usize;
     let homes = homes(config.limits.threads_per_child);
     let header = &config.main.request_read_timeout.header;
+    let spent = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let most = config.limits.max_requests_per_child;
+    let limit = match supervised && most > 0 {
+        true => Some(Spent {
+            // Each other worker may be accepting one more just now.
+            most: u64::from(most).saturating_sub(homes as u64 - 1).max(1),
+            tell: spent.try_clone()?,
+            told: AtomicBool::new(false),
+        }),
+        // Nobody would replace it.
+        false => None,
+    };
     // For the life of the process: workers count in it until the very end.
     let board: &'static Arc<Board> = Box::leak(Box::new(place.board.clone()));
     let runtime = Runtime::builder()
@@ -117,7 +119,7 @@ fn start(
             header.initial
         })
         .counters(board.workers(place.record).iter().collect())
-        .siblings(Siblings::new(board.clone(), place.record, spent))
+        .siblings(Siblings::new(board.clone(), place.record, limit))
         .build()?;
     let slots = Slots::new(board.clone(), place.record, config.limits.slots_per_child);
     let site = Arc::new(Site::new(settings, slots));
@@ -136,7 +138,12 @@ fn start(
         numbers.push((address, runtime.listen(listener, server.service())?));
     }
     let addresses = numbers.iter().map(|(address, _)| *address).collect();
-    Ok((runtime, Taking::new(site, logs.clone(), numbers), addresses))
+    Ok(Started {
+        runtime,
+        taking: Taking::new(site, logs.clone(), numbers),
+        addresses,
+        spent,
+    })
 }
 
 /// How a child ends that could not serve.
