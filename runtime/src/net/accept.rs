@@ -9,7 +9,7 @@ use crate::park::state::{ACTIVE, PARKED, SILENT};
 use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER};
 use crate::sys::socket;
-use crate::worker::{Home, Registration, Worker};
+use crate::worker::{Home, LAST_CALL, Registration, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Accepts at most in one go, and per turn in the wait queue.
 const TURN: u32 = 16;
+/// Accepts at most so many of a listener that this worker leaves for good.
+const LAST: u32 = 256;
 /// Milliseconds for which a worker that cannot or shall not accept leaves its listeners alone before it looks again.
 const PAUSE: u32 = 50;
 /// A new connection may be silent so long unless its service's listener says otherwise.
@@ -78,6 +80,9 @@ impl Accepting {
 impl Worker {
     /// Starts to accept from a listener.
     pub(crate) fn listen(self: &Rc<Self>, id: u8, listener: &Arc<OwnedFd>) {
+        if !self.shared.running() {
+            return;
+        }
         let added = self.home.pollset.add(
             listener.as_fd(),
             LISTENER + u64::from(id),
@@ -107,7 +112,7 @@ impl Worker {
         };
         for _ in 0..TURN {
             if !self.shared.running() {
-                return;
+                return self.stop_accepting();
             }
             match socket::accept(fd.as_fd()) {
                 Ok((socket, peer)) => {
@@ -254,12 +259,34 @@ impl Worker {
     }
 
     /// Stops for good: a shared listener must leave the pollset before its descriptor is closed.
-    pub(crate) fn stop_accepting(&self) {
+    ///
+    /// The kernel has told nobody else of a connection that this worker was woken for, in this turn or after its last
+    /// look. So what waits is accepted, once no more wakes can come.
+    pub(crate) fn stop_accepting(self: &Rc<Self>) {
         let mut accepting = self.accepting.borrow_mut();
         let paused = accepting.paused.take();
-        for listener in accepting.listeners.drain(..) {
-            if paused.is_none() {
+        let listeners = std::mem::take(&mut accepting.listeners);
+        drop(accepting);
+        if paused.is_none() {
+            for listener in &listeners {
                 let _ = self.home.pollset.delete(listener.fd.as_fd());
+            }
+        }
+        for listener in listeners {
+            self.accept_the_last(&listener);
+        }
+    }
+
+    fn accept_the_last(self: &Rc<Self>, listener: &Listening) {
+        for _ in 0..LAST {
+            if self.shared.stop_now() || self.shared.descriptors_short() {
+                return;
+            }
+            match socket::accept(listener.fd.as_fd()) {
+                Ok((socket, peer)) => self.place(socket, peer, listener.id),
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
+                Err(Errno::AGAIN) => return,
+                Err(e) => return self.say_short(e),
             }
         }
     }
@@ -288,11 +315,12 @@ impl Worker {
             .add(fd.as_fd(), listener, Interest::Listener);
     }
 
-    /// Gives a new connection a home: the emptier of two drawn at random.
+    /// Gives a new connection a home: the emptier of two drawn at random, or at the end its own, as others may be gone.
     pub(crate) fn place(self: &Rc<Self>, socket: OwnedFd, peer: std::net::IpAddr, listener: u8) {
         let homes = &self.shared.homes;
         let home: &Home = match homes.len() {
             1 => &homes[0],
+            _ if !self.shared.running() => &self.home,
             n => {
                 let (a, b) = self.draw(n);
                 let (a, b) = (&homes[a], &homes[b]);
@@ -313,12 +341,12 @@ impl Worker {
         home.connections.fetch_add(1, Relaxed);
         home.counters.accepted.add(1);
         let slot = home.slots.claimed(index);
-        slot.deadline.store(
-            self.now
-                .get()
-                .wrapping_add(self.shared.first_byte(listener, FIRST_BYTE)),
-            Relaxed,
-        );
+        let mut patience = self.shared.first_byte(listener, FIRST_BYTE);
+        if self.shared.draining() {
+            patience = patience.min(LAST_CALL);
+        }
+        slot.deadline
+            .store(self.now.get().wrapping_add(patience), Relaxed);
         // At rest only when it is registered: from then on anybody may take it, and close it.
         slot.state.publish(generation, home.id, ACTIVE);
         if let Err(e) = home.settle(index, generation, SILENT, Registration::New) {

@@ -143,14 +143,14 @@ impl Shared {
     }
 
     /// From now on the runtime drains, for at most `grace` and no longer than it was told before.
-    pub(super) fn drain(&self, grace: Duration) {
+    pub(crate) fn drain(&self, grace: Duration) {
         // The release publishes the moment: whoever sees DRAINING sees when it ends.
         self.stop_at.fetch_min(after(grace), Ordering::Relaxed);
         self.phase.fetch_max(DRAINING, Ordering::Release);
     }
 
     /// From now on the runtime hands over; requests may take `grace`, and no longer than was said before.
-    pub(super) fn hand_over(&self, grace: Duration) {
+    pub(crate) fn hand_over(&self, grace: Duration) {
         self.cut_at.fetch_min(after(grace), Ordering::Relaxed);
         self.phase.fetch_max(HANDING_OVER, Ordering::Release);
     }

@@ -10,6 +10,7 @@ mod rescue;
 mod tests;
 mod turn;
 
+pub(crate) use dispatch::LAST_CALL;
 pub(crate) use home::{Home, News, Registration};
 
 use crate::buf::BufferPool;

@@ -26,7 +26,7 @@ use crate::net::conn::Conn;
 use crate::net::next::Next;
 use crate::park::state::{RDHUP as FIN, READY};
 use crate::reactor::mock::Mock;
-use crate::reactor::{Event, IN, RDHUP, WAKE};
+use crate::reactor::{Event, IN, LISTENER, RDHUP, WAKE};
 use crate::runtime::Shared;
 use crate::time::Keepalive;
 use std::io::{ErrorKind, Read, Write};
@@ -453,4 +453,94 @@ fn a_worker_never_sleeps_so_long_that_it_misjudges_a_deadline() {
             );
         }
     }
+}
+
+/// A worker with a listener, which its pollset has reported, and a client in the backlog.
+fn woken_for_a_client(bench: &Bench) -> std::net::TcpStream {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    bench.workers[0].listen(0, &Arc::new(OwnedFd::from(listener)));
+    let client = std::net::TcpStream::connect(address).unwrap();
+    client.set_nonblocking(true).unwrap();
+    bench.tell(LISTENER, IN);
+    client
+}
+
+/// Answers the client's word in its next turns.
+fn serves(bench: &Bench, client: &mut std::net::TcpStream) -> bool {
+    client.write_all(b"word").unwrap();
+    for token in bench.mocks[0].tokens() {
+        bench.tell(token, IN);
+    }
+    bench.turn();
+    bench.turn();
+    matches!(client.read(&mut [0; 8]), Ok(4))
+}
+
+/// The kernel has told nobody else of the connection that this worker was woken for: an end that comes between the wake
+/// and the accept left it in the backlog until another process was woken for the next one.
+#[test]
+fn a_worker_that_was_woken_for_a_connection_accepts_it_though_the_end_has_come() {
+    for hand_over in [true, false] {
+        let bench = bench(1);
+        let mut client = woken_for_a_client(&bench);
+        match hand_over {
+            true => bench.shared.hand_over(Duration::from_secs(10)),
+            false => bench.shared.drain(Duration::from_secs(10)),
+        }
+        bench.turn();
+        let tokens = bench.mocks[0].tokens();
+        assert!(
+            matches!(tokens[..], [token] if token < LISTENER || token >> 32 != 0),
+            "one connection and no listener: {tokens:x?}"
+        );
+        assert_eq!(
+            client.read(&mut [0; 8]).map_err(|e| e.kind()),
+            Err(ErrorKind::WouldBlock),
+            "not cut"
+        );
+        assert!(serves(&bench, &mut client));
+    }
+}
+
+#[test]
+fn a_shutdown_without_grace_accepts_nothing_more() {
+    let bench = bench(1);
+    let _client = woken_for_a_client(&bench);
+    bench.shared.drain(Duration::ZERO);
+    bench.turn();
+    assert_eq!(bench.mocks[0].tokens(), []);
+}
+
+/// A shutdown gives a connection that has not spoken yet two seconds for it, not a FIN at once.
+#[test]
+fn a_new_connection_may_speak_for_two_seconds_when_a_shutdown_begins() {
+    let bench = bench(1);
+    let (mut idle, token) = bench.connect();
+    idle.write_all(b"x").unwrap();
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut idle).as_deref(), Ok("x"));
+    let (mut speaks, token) = bench.connect();
+    let (mut silent, _) = bench.connect();
+    bench.shared.drain(Duration::from_secs(60));
+    bench.turn();
+    assert_eq!(answer(&mut idle).as_deref(), Ok(""), "it had its answer");
+    assert_eq!(answer(&mut silent), Err(ErrorKind::WouldBlock));
+    speaks.write_all(b"at last").unwrap();
+    bench.tell(token, IN);
+    bench.turn();
+    assert_eq!(answer(&mut speaks).as_deref(), Ok("at last"));
+    bench.turn();
+    assert!(
+        bench.mocks[0]
+            .asked()
+            .is_some_and(|t| t <= Duration::from_millis(2_200)),
+        "{:?}",
+        bench.mocks[0].asked()
+    );
+    std::thread::sleep(Duration::from_millis(2_200));
+    bench.turn();
+    assert_eq!(answer(&mut silent).as_deref(), Ok(""));
 }
