@@ -1,7 +1,7 @@
 //! The one place that decides message framing: how long a request's body is, whether its connection lives on, and how
 //! a response's length is told (RFC 9112 sections 6 and 9).
 
-use crate::head::{Head, Method};
+use crate::head::{Head, Method, Names};
 use crate::status::Refusal;
 
 /// How a body is delimited.
@@ -28,6 +28,15 @@ pub struct Framing {
     pub expects_continue: bool,
 }
 
+/// What may say anything about the framing of a request.
+const DECISIVE: Names = Names::of(&[
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+    "content-type",
+]);
+
 /// Decides the framing of a request.
 ///
 /// # Errors
@@ -39,7 +48,7 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
     let mut chunked = false;
     let (mut close, mut keep, mut expects) = (false, false, false);
     let mut content_types = 0;
-    for (name, value) in head.raw_fields() {
+    for (name, value) in head.fields_among(DECISIVE) {
         // One look at the length of the name spares four comparisons for nearly every field.
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -131,6 +140,19 @@ pub fn response(status: u16, minor_version: u8, known: Option<u64>) -> ResponseL
         (_, None) if minor_version > 0 => ResponseLength::Chunked,
         (_, None) => ResponseLength::UntilClose,
     }
+}
+
+/// Whether a field of a response is written by the server alone, whatever a handler says: beside another word on where
+/// the message ends, two readers could disagree. `Date` is among them because every answer has one already.
+pub(crate) fn is_servers_own(name: &str) -> bool {
+    const OWN: [&str; 5] = [
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "transfer-encoding",
+    ];
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Whether the body of a response to `method` is sent at all.
