@@ -10,6 +10,7 @@ mod siblings;
 pub(crate) mod slots;
 
 use crate::control::News;
+use crate::crash;
 use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
@@ -69,6 +70,9 @@ pub(crate) fn serve(
 ) -> io::Result<()> {
     if let Some(identity) = &settings.identity {
         identity::drop_privileges(identity)?;
+    }
+    if control.is_some() {
+        crash::enter_child(settings, &place)?;
     }
     identity::raise_descriptor_limit();
     let runtime = start(settings, listeners, logs, &place)?;
