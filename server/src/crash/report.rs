@@ -86,15 +86,7 @@ pub(super) unsafe fn write(fault: &Fault, thread: &str) {
 fn create(path: &CStr) -> rustix::io::Result<rustix::fd::OwnedFd> {
     let _ = rustix::fs::unlink(path);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = || rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR);
-    match open() {
-        Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
-            // SAFETY: nobody reads standard input any more: the process has only its report left to write.
-            unsafe { rustix::io::close(libc::STDIN_FILENO) };
-            open()
-        }
-        opened => opened,
-    }
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
 }
 
 impl Prepared {
@@ -161,5 +153,62 @@ impl Prepared {
         };
         show(pc);
         trace::words(sp, piece, show);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::handler;
+    use super::*;
+    use crate::scoreboard::Size;
+    use nix::sys::signal::{Signal, raise};
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, Uid, fork, setuid};
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// Forks a process that becomes `user` and meets a signal; says how it ended.
+    fn end(user: Uid) -> WaitStatus {
+        // SAFETY: the child makes system calls only, and ends without running anything of the tests'.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Child => {
+                let _ = setuid(user).and_then(|()| raise(Signal::SIGBUS));
+                // SAFETY: ends the process at once.
+                unsafe { libc::_exit(0) }
+            }
+            ForkResult::Parent { child } => waitpid(child, None).unwrap(),
+        }
+    }
+
+    #[test]
+    fn root_writes_no_report_and_the_signal_is_the_true_one_either_way() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let path = folder.path().join("crash.txt");
+        let c_string = |path: &std::path::Path| CString::new(path.as_os_str().as_bytes()).unwrap();
+        let size = Size {
+            children: 1,
+            workers: 1,
+            slots: 1,
+            extended: false,
+        };
+        let board = Arc::new(Board::new(size, 0).unwrap());
+        let record = board.claim(1).unwrap();
+        handler::change_to(Some(c_string(folder.path())));
+        handler::install().unwrap();
+        enable(c_string(&path), board, record);
+        let ended = |status| matches!(status, WaitStatus::Signaled(_, Signal::SIGBUS, _));
+        let mut user = Uid::current();
+        if user.is_root() {
+            assert!(ended(end(user)));
+            assert!(!path.exists());
+            user = Uid::from_raw(65534);
+        } else {
+            eprintln!("skipped in part: only root can show that root writes nothing");
+        }
+        assert!(ended(end(user)));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("signal: 7 (SIGBUS)\n"), "{text}");
+        assert!(text.contains("not known (ExtendedStatus Off)\n"), "{text}");
     }
 }
