@@ -322,6 +322,36 @@ fn without_a_directory_reports_go_to_the_logs() {
 }
 
 #[test]
+fn a_restart_changes_where_reports_go_and_whether_there_are_any() {
+    let [first, second] = [open_folder(), open_folder()];
+    let server = reporting(first.path(), 1);
+    let file = server.root().join("parkade.conf");
+    let mut past = Vec::new();
+    for (from, to, reports) in [
+        ("", "", [1, 0]),
+        (
+            &*first.path().display().to_string(),
+            &*second.path().display().to_string(),
+            [1, 1],
+        ),
+        ("EnableExceptionHook On", "EnableExceptionHook Off", [1, 1]),
+        ("EnableExceptionHook Off", "EnableExceptionHook On", [1, 2]),
+    ] {
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(from, to)).unwrap();
+        if from != to {
+            signal(server.pid(), libc::SIGUSR1);
+        }
+        let child = next_child(&server, &past);
+        past.push(child);
+        assert!(server.get("/push?crash=SEGV").is_err());
+        past.push(next_child(&server, &past));
+        let found = [&first, &second].map(|f| beginning(f.path(), "crash.").len());
+        assert_eq!(found, reports, "{to}");
+    }
+}
+
+#[test]
 fn a_directory_that_children_cannot_write_to_is_said_in_good_time() {
     let folder = open_folder();
     permit(folder.path(), 0o555);

@@ -71,9 +71,7 @@ pub(crate) fn serve(
     if let Some(identity) = &settings.identity {
         identity::drop_privileges(identity)?;
     }
-    if control.is_some() {
-        crash::enter_child(settings, &place)?;
-    }
+    crash::enter(settings, &place, control.is_some())?;
     identity::raise_descriptor_limit();
     let runtime = start(settings, listeners, logs, &place)?;
     if let Some(control) = control {

@@ -57,7 +57,7 @@ pub(crate) fn warn_of_limit(settings: &Settings) {
     }
 }
 
-/// A child that has given up root: with `CoreDumpDirectory` the kernel may dump it all the same.
+/// A process that has given up root: with `CoreDumpDirectory` the kernel may dump it all the same.
 fn dumpable(settings: &Settings) {
     if settings.identity.is_none() || settings.config.core_dump_directory.is_none() {
         return;
@@ -68,15 +68,15 @@ fn dumpable(settings: &Settings) {
     }
 }
 
-/// A child that runs as whom it will serve, perhaps with other settings than its supervisor's: with
-/// `EnableExceptionHook` a report of it is written from now on.
+/// A process that is now whom it will serve as, perhaps with other settings than its supervisor's. With
+/// `EnableExceptionHook` a report of a child is written from now on; the only process writes none.
 ///
 /// # Errors
 /// The system refuses.
-pub(crate) fn enter_child(settings: &Settings, place: &Place) -> io::Result<()> {
+pub(crate) fn enter(settings: &Settings, place: &Place, child: bool) -> io::Result<()> {
     watch(settings)?;
     dumpable(settings);
-    let hook = *settings.config.enable_exception_hook;
+    let hook = child && *settings.config.enable_exception_hook;
     let given = settings.config.core_dump_directory.is_some();
     let folder = reports(settings);
     if hook || given {

@@ -231,7 +231,11 @@ impl Children {
             };
             match status {
                 WaitStatus::Signaled(_, signal, core) => {
-                    let core = if core { core_in(child.cores.as_deref()) } else { String::new() };
+                    let core = if core {
+                        core_in(child.cores.as_deref())
+                    } else {
+                        String::new()
+                    };
                     let number = signal as i32;
                     let text = format!("child pid {pid} exit signal {signal} ({number}){core}");
                     write("core", Level::Notice, &text);
