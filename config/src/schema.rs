@@ -77,11 +77,11 @@ table! {
     "AddType" [], 2..ANY, ALL, "", E, "a MIME type followed by one or more file extensions";
     "AllowOverride" [], 1..ANY, DIR, "None", E, "None (files in directories are never read)";
     "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", P, "connections accepted per idle worker, a positive number";
-    "CoreDumpDirectory" [], 1..1, SERVER, "", P, "the directory a crashing child changes to before dumping core";
+    "CoreDumpDirectory" [], 1..1, SERVER, "", E, "the directory a crashing child changes to before dumping core";
     "CustomLog" [], 2..3, SV, "", E, "a file and a format string or nickname";
     "DirectoryIndex" [], 1..ANY, ALL, "index.html", E, "names tried for a directory, or disabled";
     "DocumentRoot" [], 1..1, SV, "", E, "the directory that the URL space is served from";
-    "EnableExceptionHook" [], 1..1, SERVER, "Off", P, "On or Off: whether a crashing child writes a report";
+    "EnableExceptionHook" [], 1..1, SERVER, "Off", E, "On or Off: whether a crashing child writes a report";
     "EnableMMAP" [], 1..1, ALL, "On", E, "On or Off: whether small files may stay in memory between requests (files are never mapped)";
     "EnableSendfile" [], 1..1, ALL, "Off", E, "On or Off: whether the kernel copies files to the socket, or the server reads and sends them";
     "ErrorLog" [], 1..1, SV, "logs/error_log", E, "the file of the error log";

@@ -70,11 +70,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether the status page shows totals and requests: `ExtendedStatus`, and without it whether there is such a page.
+    /// Whether requests are noted, for the status page and for reports of crashes: `ExtendedStatus`, and without it
+    /// whether there are such a page or such reports.
     #[must_use]
     pub fn extended_status(&self) -> bool {
         match &self.extended_status {
             Some(said) => said.value,
+            None if self.enable_exception_hook.value => true,
             None => {
                 let hosts = self.virtual_hosts.iter().map(|h| &h.settings);
                 let mut all = std::iter::once(&self.main).chain(hosts);

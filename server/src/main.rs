@@ -2,13 +2,15 @@
 //!
 //! `cli` reads the command line, `settings` the configuration and the accounts in it; `supervisor` opens listeners,
 //! forks and watches children and never touches a request; `control` is how it speaks with a `child`, which drops privileges and runs the workers; `site`
-//! answers requests; `scoreboard` is what all processes know of each other; `log` writes the error log and the access logs.
+//! answers requests; `scoreboard` is what all processes know of each other; `log` writes the error log and the access logs; `crash` is
+//! what a process in ruins still does.
 
 #[cfg(test)]
 mod allocations;
 mod child;
 mod cli;
 mod control;
+mod crash;
 mod log;
 mod scoreboard;
 mod settings;

@@ -355,8 +355,6 @@ fn bare(arguments: &[&str]) -> Output {
 fn a_check_names_each_directive_that_takes_effect_later() {
     let later = [
         "AcceptMutex flock",
-        "CoreDumpDirectory {root}",
-        "EnableExceptionHook On",
         "LockFile {root}/lock",
         "MaxMemFree 100",
         "MaxRequestsPerChild 100",

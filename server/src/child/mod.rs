@@ -11,6 +11,7 @@ mod siblings;
 pub(crate) mod slots;
 
 use crate::control::News;
+use crate::crash;
 use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
@@ -74,6 +75,7 @@ pub(crate) fn serve(
     if let Some(identity) = &settings.identity {
         identity::drop_privileges(identity)?;
     }
+    crash::enter(settings, &place, control.is_some())?;
     identity::raise_descriptor_limit();
     let started = start(settings, listeners, logs, &place, control.is_some())?;
     if let Some(control) = control {

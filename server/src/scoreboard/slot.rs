@@ -1,5 +1,6 @@
 //! One request slot as others see it: a byte that says what it does, and (with ExtendedStatus) what it did last.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 
@@ -58,7 +59,9 @@ pub(crate) struct Detail {
     peer: [AtomicU64; 2],
     host: AtomicU32,
     minor: AtomicU32,
-    _spare: AtomicU64,
+    /// The thread that serves the request, by the system's number.
+    thread: AtomicU32,
+    _spare: AtomicU32,
     line: [AtomicU64; LINE / 8],
 }
 
@@ -85,6 +88,31 @@ pub(crate) struct Seen {
     pub(crate) line: Vec<u8>,
 }
 
+/// A request line, or its beginning.
+pub(crate) struct Line {
+    bytes: [u8; LINE],
+    len: usize,
+}
+
+impl Line {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The calling thread, by the system's number; asked for once.
+fn this_thread() -> u32 {
+    thread_local!(static TID: Cell<u32> = const { Cell::new(0) });
+    match TID.get() {
+        0 => {
+            let tid = rustix::thread::gettid().as_raw_nonzero().get();
+            TID.set(tid.unsigned_abs());
+            TID.get()
+        }
+        tid => tid,
+    }
+}
+
 impl Detail {
     /// The holder of the slot says what it begins.
     pub(crate) fn begin(&self, request: &Beginning<'_>) {
@@ -102,6 +130,7 @@ impl Detail {
         self.peer[1].store(bits as u64, Relaxed);
         self.host.store(request.host, Relaxed);
         self.minor.store(request.minor.into(), Relaxed);
+        self.thread.store(this_thread(), Relaxed);
         let line = &request.line[..request.line.len().min(LINE)];
         self.len.store(line.len() as u32, Relaxed);
         for (word, bytes) in self.line.iter().zip(line.chunks(8)) {
@@ -152,6 +181,18 @@ impl Detail {
         None
     }
 
+    /// The line and the thread, perhaps of two requests, for a process that is dying: without allocating or waiting.
+    pub(crate) fn glance(&self) -> (Line, u32) {
+        let mut line = Line {
+            bytes: [0; LINE],
+            len: (self.len.load(Relaxed) as usize).min(LINE),
+        };
+        for (bytes, word) in line.bytes.chunks_exact_mut(8).zip(&self.line) {
+            bytes.copy_from_slice(&word.load(Relaxed).to_le_bytes());
+        }
+        (line, self.thread.load(Relaxed))
+    }
+
     /// As if nothing had been said.
     pub(super) fn clear(&self) {
         self.count.store(0, Relaxed);
@@ -175,7 +216,8 @@ mod tests {
             peer: [const { AtomicU64::new(0) }; 2],
             host: AtomicU32::new(0),
             minor: AtomicU32::new(0),
-            _spare: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
+            _spare: AtomicU32::new(0),
             line: [const { AtomicU64::new(0) }; LINE / 8],
         }
     }
@@ -195,6 +237,8 @@ mod tests {
             });
             let seen = detail.read().unwrap();
             assert_eq!(seen.line, line[..kept]);
+            let (glance, thread) = detail.glance();
+            assert_eq!((glance.bytes(), thread), (&line[..kept], this_thread()));
             assert_eq!((seen.host, seen.minor, seen.began), (3, 1, 1_000));
             assert_eq!(seen.peer.to_string(), "10.1.2.3");
         }

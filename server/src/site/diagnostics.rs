@@ -13,7 +13,7 @@ const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
 /// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
-/// `pid`, `board`.
+/// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `board`.
 pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
     let query = request
         .query()
@@ -42,6 +42,10 @@ pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
             #[allow(clippy::panic, reason = "that is what was asked for")]
             ("panic", _) => panic!("asked to by a diagnostic request"),
             ("crash", _) => crash(value),
+            ("overflow", _) if value == "reserve" => {
+                parkade::spawn_blocking(|| overflow(0)).await;
+            }
+            ("overflow", _) => drop(overflow(0)),
             ("pid", _) => body = format!("{}\n", std::process::id()).into(),
             ("board", _) => body = show(board).into(),
             _ => return Response::error(400),
@@ -82,9 +86,19 @@ fn show(board: &Board) -> String {
     text
 }
 
+/// Calls itself until the stack ends.
+fn overflow(depth: u64) -> u64 {
+    let block = std::hint::black_box([depth; 64]);
+    // Something is left to do, so that it is a call; and nothing knows that there is no end.
+    match std::hint::black_box(depth) {
+        u64::MAX => 0,
+        _ => overflow(depth + 1) + block[1],
+    }
+}
+
 /// Raises a fatal signal in this process.
 fn crash(name: &str) {
-    use nix::sys::signal::{SigHandler, Signal, raise, signal};
+    use nix::sys::signal::{Signal, raise};
     let which = match name {
         "SEGV" | "11" => Signal::SIGSEGV,
         "BUS" => Signal::SIGBUS,
@@ -93,9 +107,5 @@ fn crash(name: &str) {
         "KILL" | "9" => Signal::SIGKILL,
         _ => Signal::SIGABRT,
     };
-    if which != Signal::SIGKILL {
-        // SAFETY: the default action, which ends the process.
-        let _ = unsafe { signal(which, SigHandler::SigDfl) };
-    }
     let _ = raise(which);
 }

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ pub(super) struct Child {
     pub(super) board: Arc<Board>,
     pub(super) record: usize,
     pub(super) generation: u32,
+    /// Where its core goes, if it leaves one.
+    pub(super) cores: Option<PathBuf>,
     pub(super) phase: Phase,
     /// It will say no more.
     pub(super) silent: bool,
@@ -228,7 +231,11 @@ impl Children {
             };
             match status {
                 WaitStatus::Signaled(_, signal, core) => {
-                    let core = if core { ", a core was dumped" } else { "" };
+                    let core = if core {
+                        core_in(child.cores.as_deref())
+                    } else {
+                        String::new()
+                    };
                     let number = signal as i32;
                     let text = format!("child pid {pid} exit signal {signal} ({number}){core}");
                     write("core", Level::Notice, &text);
@@ -315,6 +322,14 @@ impl Children {
             let _ = kill(child.pid, Signal::SIGKILL);
             let _ = waitpid(child.pid, None);
         }
+    }
+}
+
+/// Where a core may lie: the system's pattern may name another place.
+fn core_in(directory: Option<&Path>) -> String {
+    match directory {
+        Some(directory) => format!(", possible core dump in {}", directory.display()),
+        None => ", a core was dumped".to_owned(),
     }
 }
 

@@ -16,6 +16,7 @@ mod watch;
 
 use crate::child;
 use crate::cli::Options;
+use crate::crash;
 use crate::log::access::AccessLogs;
 use crate::log::{self, Level, write};
 use crate::scoreboard::Board;
@@ -81,6 +82,7 @@ fn run_here(
     detached: &mut Option<Detached>,
 ) -> io::Result<()> {
     block_signals()?;
+    crash::watch(&settings)?;
     let pid_file = pid_path.map(PidFile::create).transpose()?;
     for listener in &listeners {
         if let Ok(address) = listener.socket.local_addr() {

@@ -2,6 +2,7 @@
 
 use super::listeners::{self, Listener};
 use crate::child;
+use crate::crash;
 use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, Size};
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ impl Plan {
         one_process: bool,
         board: impl FnOnce(Size) -> io::Result<Board>,
     ) -> io::Result<Self> {
+        crash::warn_of_limit(&settings);
         let limits = &settings.config.limits;
         let (children, planned) = match one_process {
             true => (1, 1),

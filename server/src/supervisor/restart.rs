@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::watch::Supervisor;
 use super::{handover, listeners};
 use crate::control::Order;
+use crate::crash;
 use crate::log::access::AccessLogs;
 use crate::log::error::Opened;
 use crate::log::{self, Level, write};
@@ -143,6 +144,9 @@ impl Supervisor {
         }
         // Dropping the old plan closes listeners that are not wanted any more, and its logs.
         self.current = next.plan;
+        if let Err(e) = crash::watch(&self.current.settings) {
+            write("core", Level::Error, &format!("fatal signals: {e}"));
+        }
         let number = self.generation();
         self.wanted = self.current.start_servers();
         let grace = match next.kind {

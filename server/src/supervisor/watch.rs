@@ -9,11 +9,13 @@ use super::restart::{Kind, Next};
 use crate::child;
 use crate::cli::Options;
 use crate::control::{self, Order};
+use crate::crash;
 use crate::log::{Level, write};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, fork};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -267,6 +269,7 @@ impl Supervisor {
                     child.pid.store(pid.as_raw().unsigned_abs(), Relaxed);
                 }
                 let generation = board.header().generation.load(Relaxed);
+                let cores = crash::directory(&plan.settings).map(Path::to_owned);
                 self.children.push(Child {
                     pid,
                     control: ours,
@@ -274,6 +277,7 @@ impl Supervisor {
                     board,
                     record,
                     generation,
+                    cores,
                     phase: Phase::Starting,
                     silent: false,
                 });

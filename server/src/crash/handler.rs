@@ -1,0 +1,102 @@
+//! Catching a fatal signal, once: it ends the process all the same.
+
+use super::fault::Fault;
+use super::out::Out;
+use super::report;
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// The signals that mean a mistake in the program.
+const FATAL: [Signal; 5] = [
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGABRT,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+];
+
+/// Where to change to before dying. The release store of [`change_to`] pairs with the handler's acquire load.
+static DIRECTORY: AtomicPtr<CString> = AtomicPtr::new(std::ptr::null_mut());
+/// Some thread is already at it. One number: it orders nothing else.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// From now on a dying process changes to this directory first.
+pub(super) fn change_to(directory: Option<CString>) {
+    // Never freed: a handler may be using it. One path for each configuration that was ever read.
+    let new = directory.map_or(std::ptr::null_mut(), |d| Box::into_raw(Box::new(d)));
+    DIRECTORY.store(new, Ordering::Release);
+}
+
+/// Installs the handler, in place of the standard library's, which watches for stack overflows. Every thread of the
+/// standard library has an alternative stack for that one already, at least as large as the kernel asks for plus 4 KiB
+/// on today's processors, and so has the main thread; forking keeps both.
+pub(super) fn install() -> io::Result<()> {
+    // While the handler runs, a fault in it ends the process at once instead of entering it again.
+    let mask: SigSet = FATAL.into_iter().collect();
+    let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESETHAND;
+    let action = SigAction::new(SigHandler::SigAction(caught), flags, mask);
+    for signal in FATAL {
+        // SAFETY: the handler makes async-signal-safe calls only.
+        unsafe { sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+extern "C" fn caught(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if BEGUN.swap(true, Ordering::Relaxed) {
+        // Another thread has met another signal: it ends the process in a moment.
+        let moment = rustix::time::Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        let _ = rustix::thread::nanosleep(&moment);
+    } else {
+        // SAFETY: with SA_SIGINFO the kernel hands over both, for as long as the handler runs.
+        let (info, context) = unsafe { (&*info, &*context.cast::<ucontext_t>()) };
+        die(&Fault::new(signal, info, context));
+    }
+    // SA_RESETHAND has brought the default action back, and the signal is blocked until this returns: then it ends the
+    // process just where it was met, which is what a core shows and what the parent is told.
+    if let Ok(signal) = Signal::try_from(signal) {
+        let _ = raise(signal);
+    }
+}
+
+/// What is done before the end.
+fn die(fault: &Fault) {
+    let thread = ThreadName::read();
+    if fault.is_stack_overflow() {
+        // The standard library's handler would have said so.
+        let mut bytes = [0; 64];
+        let mut out = Out::new(rustix::stdio::stderr(), &mut bytes);
+        let _ = writeln!(out, "\nthread '{}' has overflowed its stack", thread.text());
+        out.flush();
+    }
+    // SAFETY: null or a string that is never freed.
+    if let Some(directory) = unsafe { DIRECTORY.load(Ordering::Acquire).as_ref() } {
+        let _ = rustix::process::chdir(directory.as_c_str());
+    }
+    // SAFETY: BEGUN has let nobody else come here, and never will.
+    unsafe { report::write(fault, thread.text()) };
+}
+
+/// The name of the calling thread.
+struct ThreadName([u8; 16]);
+
+impl ThreadName {
+    fn read() -> Self {
+        let mut name = [0u8; 16];
+        // SAFETY: PR_GET_NAME writes at most 16 bytes, a zero behind the name among them. (rustix allocates for it.)
+        unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+        Self(name)
+    }
+
+    fn text(&self) -> &str {
+        let len = self.0.iter().position(|b| *b == 0).unwrap_or(0);
+        std::str::from_utf8(&self.0[..len]).unwrap_or("?")
+    }
+}
