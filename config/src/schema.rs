@@ -140,17 +140,50 @@ table! {
     "<VirtualHost" [], 1..ANY, SERVER, "", E, "a server of its own for some addresses or names";
 }
 
-/// Handled while the tree is read; known to "did you mean" and `-L`.
-pub const IMMEDIATE: &[(&str, usize, usize)] = &[
-    ("Define", 1, 2),
-    ("UnDefine", 1, 1),
-    ("Include", 1, 1),
-    ("IncludeOptional", 1, 1),
-    ("LoadModule", 2, 2),
+/// Handled while the tree is read, anywhere: name, fewest and most arguments, help. Known to "did you mean" and `-L`.
+pub const IMMEDIATE: &[(&str, usize, usize, &str)] = &[
+    (
+        "Define",
+        1,
+        2,
+        "a name for <IfDefine>, and the text that ${name} stands for",
+    ),
+    ("UnDefine", 1, 1, "a name that is no longer defined"),
+    (
+        "Include",
+        1,
+        1,
+        "a file, a directory or a pattern whose directives stand here",
+    ),
+    (
+        "IncludeOptional",
+        1,
+        1,
+        "the same, and nothing if there is none",
+    ),
+    (
+        "LoadModule",
+        2,
+        2,
+        "a module's name and file; it must be one that is built in",
+    ),
 ];
 
-/// Sections handled while the tree is read.
-pub const IMMEDIATE_SECTIONS: &[&str] = &["<IfDefine", "<IfModule", "<IfFile"];
+/// Sections handled while the tree is read, anywhere, with their help.
+pub const IMMEDIATE_SECTIONS: &[(&str, &str)] = &[
+    (
+        "<IfDefine",
+        "a name, or ! and a name: read if it is (not) defined",
+    ),
+    (
+        "<IfModule",
+        "a module, or ! and a module: read if it is (not) built in",
+    ),
+    (
+        "<IfFile",
+        "a file, or ! and a file: read if it does (not) exist",
+    ),
+];
 
 /// Well-known directives of Apache that have no counterpart here: skipped with a warning.
 pub const UNSUPPORTED: &[&str] = &[
@@ -250,8 +283,8 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         .iter()
         .flat_map(|d| std::iter::once(&d.name).chain(d.aliases));
     let names = names
-        .chain(IMMEDIATE.iter().map(|(n, _, _)| n))
-        .chain(IMMEDIATE_SECTIONS);
+        .chain(IMMEDIATE.iter().map(|(n, ..)| n))
+        .chain(IMMEDIATE_SECTIONS.iter().map(|(n, _)| n));
     let best = names
         .map(|n| (distance(&lower, &n.to_ascii_lowercase()), *n))
         .min()?;

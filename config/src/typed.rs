@@ -267,6 +267,26 @@ pub enum LogLevel {
     Trace(u8),
 }
 
+impl LogLevel {
+    /// The level of a name as written in `LogLevel`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "emerg" => Self::Emerg,
+            "alert" => Self::Alert,
+            "crit" => Self::Crit,
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "notice" => Self::Notice,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            other => match other.strip_prefix("trace").and_then(|n| n.parse().ok()) {
+                Some(n @ 1..=8) => Self::Trace(n),
+                _ => return None,
+            },
+        })
+    }
+}
+
 /// Effective options of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
