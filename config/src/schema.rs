@@ -126,7 +126,7 @@ table! {
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
     "ThreadLimit" [], 1..1, SERVER, "64", P, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
-    "ThreadStackSize" [], 1..1, SERVER, "0", P, "bytes of a thread's stack, 0 for the system's choice";
+    "ThreadStackSize" [], 1..1, SERVER, "0", E, "bytes of a worker thread's stack, 0 for the system's choice";
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";
     "TypesConfig" [], 1..1, SERVER, "conf/mime.types", E, "the file of MIME types";
     "User" [], 1..1, SERVER, "", E, "a user name or #uid that children run as";

@@ -41,7 +41,7 @@ pub struct Config {
     pub enable_exception_hook: Located<bool>,
     /// `MaxMemFree` in KiB; 0 is unlimited.
     pub max_mem_free: Located<u32>,
-    /// `ThreadStackSize` in bytes; 0 is the system's default.
+    /// `ThreadStackSize` in bytes; 0 is the system's default. Children that are started later have it.
     pub thread_stack_size: Located<u64>,
     /// `AsyncRequestWorkerFactor`, if set.
     pub async_request_worker_factor: Option<Located<f64>>,

@@ -164,6 +164,45 @@ fn start_servers_and_threads_per_child_are_processes_and_threads() {
 }
 
 #[test]
+fn thread_stack_size_is_that_of_every_worker() {
+    let stacks = |line: &str, bytes: u64| {
+        let server = start(&format!("StartServers 1\nThreadsPerChild 5\n{line}"), FILES);
+        assert_eq!(server.get("/a.txt").unwrap().status, 200);
+        let child = server.children().unwrap()[0];
+        let mut sizes = Vec::new();
+        ready::until("five stacks of that size", PATIENCE, || {
+            sizes = procfs::guarded(child).unwrap();
+            sizes.iter().filter(|size| **size == bytes).count() == 5
+        })
+        .unwrap_or_else(|e| panic!("{line}: {e}: {sizes:?}"));
+    };
+    stacks("ThreadStackSize 393216", 393_216);
+    // The system's choice on Linux is the limit the server was started with, as this test was.
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let limit = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max stack size"));
+    match limit.unwrap().split_whitespace().next().unwrap().parse() {
+        Ok(bytes) => {
+            stacks("ThreadStackSize 0", bytes);
+            stacks("", bytes);
+            // Too small to answer anything: corrected, and said so.
+            stacks("ThreadStackSize 16384", bytes);
+        }
+        Err(_) => {
+            eprintln!("skipped in part: without a limit of stacks the system's choice is its own")
+        }
+    }
+    let prepared = Prepared::new(&configuration("ThreadStackSize 16384"), FILES).unwrap();
+    let (code, said) = run(&prepared, &["-t"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("ThreadStackSize of 16384 inappropriate, using default"),
+        "{said}"
+    );
+}
+
+#[test]
 fn listen_backlog_bounds_what_waits_while_nobody_accepts() {
     let server = start("StartServers 1\nThreadsPerChild 1\nListenBacklog 1", FILES);
     let child = server.children().unwrap()[0];
@@ -364,9 +403,10 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MinSpareThreads 10",
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
-        "ThreadStackSize 200000",
     ];
-    let prepared = Prepared::new(&configuration(&later.join("\n")), FILES).unwrap();
+    let now = "ThreadStackSize 200000\n";
+    let text = configuration(&(now.to_owned() + &later.join("\n")));
+    let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("Syntax OK"), "{said}");
@@ -377,7 +417,12 @@ fn a_check_names_each_directive_that_takes_effect_later() {
             "{name}: {said}"
         );
     }
-    for name in ["Listen", "PidFile", "DocumentRoot"] {
+    for name in [
+        "Listen",
+        "PidFile",
+        "DocumentRoot",
+        "ThreadStackSize",
+    ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }
 }

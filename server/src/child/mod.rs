@@ -1,10 +1,12 @@
 //! A child: gives up root, serves until it is told to stop or its supervisor is gone.
 //!
-//! `identity` is who it is, `slots` how many requests it works on, `siblings` what it knows of the other children.
+//! `identity` is who it is, `slots` how many requests it works on, `siblings` what it knows of the other children, `stack` how big the
+//! stacks of its workers are.
 
 mod identity;
 mod siblings;
 pub(crate) mod slots;
+mod stack;
 
 use crate::log::access::AccessLogs;
 use crate::log::{Level, write};
@@ -130,6 +132,7 @@ fn start(
         .workers(Workers::Count(homes))
         .reserves(threads - homes)
         .name("worker")
+        .stack_size(stack::size(*config.thread_stack_size))
         .first_byte_timeout(if header.initial.is_zero() {
             *config.main.timeout
         } else {
