@@ -5,7 +5,7 @@
 )]
 
 use parkade_tests::server::{Prepared, Server, is_root, signal};
-use parkade_tests::{client, procfs, ready};
+use parkade_tests::{client, procfs, ready, sockets};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -240,6 +240,45 @@ fn send_buffer_size_bounds_what_a_stalled_reader_can_hold() {
     assert!(bounded < free, "{bounded} of {free} bytes");
 }
 
+/// A parked connection of a server and both kinds of its sockets: their send and receive buffers.
+fn buffers(line: &str) -> Option<[sockets::Buffers; 2]> {
+    let server = start(&format!("StartServers 1\n{line}"), FILES);
+    let mut kept = send(&server, GET);
+    assert_eq!(client::read(&mut kept, false).unwrap().status, 200);
+    let port = server.address().port();
+    let of = |pid, listening| {
+        let fd = procfs::sockets(pid, port, listening).unwrap()[0];
+        sockets::buffers(pid, fd)
+    };
+    let child = server.children().unwrap()[0];
+    match of(server.pid(), true) {
+        Ok(listener) => Some([listener, of(child, false).unwrap()]),
+        Err(e) => {
+            eprintln!("skipped: this user may not look at another process's sockets ({e})");
+            None
+        }
+    }
+}
+
+#[test]
+fn buffer_sizes_are_those_of_the_listener_and_of_what_it_accepts() {
+    let Some(free) = buffers("") else { return };
+    let Some(set) = buffers("ReceiveBufferSize 49152\nSendBufferSize 65536") else {
+        return;
+    };
+    for socket in set {
+        // The kernel counts its own bookkeeping in: twice what it was told.
+        assert_eq!((socket.receive, socket.send), (98_304, 131_072));
+    }
+    assert_ne!(free[0].receive, 98_304);
+    assert_ne!(free[0].send, 131_072);
+    // 0 is the kernel's choice.
+    assert_eq!(
+        buffers("ReceiveBufferSize 0\nSendBufferSize 0").unwrap()[0],
+        free[0]
+    );
+}
+
 #[test]
 fn keep_alive_off_ends_every_connection() {
     let server = start("StartServers 1\nKeepAlive Off", FILES);
@@ -404,7 +443,7 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
     ];
-    let now = "ThreadStackSize 200000\n";
+    let now = "ThreadStackSize 200000\nReceiveBufferSize 65536\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -422,6 +461,7 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "PidFile",
         "DocumentRoot",
         "ThreadStackSize",
+        "ReceiveBufferSize",
     ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }
