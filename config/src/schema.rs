@@ -112,7 +112,7 @@ table! {
     "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";
-    "ReceiveBufferSize" [], 1..1, SERVER, "0", P, "bytes of a socket's receive buffer, 0 for the kernel's choice";
+    "ReceiveBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's receive buffer, 0 for the kernel's choice";
     "RequestReadTimeout" [], 1..ANY, SV, "header=20-40,MinRate=500 body=20,MinRate=500", E, "header= and body= with times and MinRate";
     "Require" [], 1..ANY, D, "all granted", E, "all granted, all denied, ip ADDRESS..., or local";
     "ScoreBoardFile" [], 1..1, SERVER, "", P, "the file of the shared status memory";
@@ -126,7 +126,7 @@ table! {
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
     "ThreadLimit" [], 1..1, SERVER, "64", P, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
-    "ThreadStackSize" [], 1..1, SERVER, "0", P, "bytes of a thread's stack, 0 for the system's choice";
+    "ThreadStackSize" [], 1..1, SERVER, "0", E, "bytes of a worker thread's stack, 0 for the system's choice";
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";
     "TypesConfig" [], 1..1, SERVER, "conf/mime.types", E, "the file of MIME types";
     "User" [], 1..1, SERVER, "", E, "a user name or #uid that children run as";
@@ -140,17 +140,50 @@ table! {
     "<VirtualHost" [], 1..ANY, SERVER, "", E, "a server of its own for some addresses or names";
 }
 
-/// Handled while the tree is read; known to "did you mean" and `-L`.
-pub const IMMEDIATE: &[(&str, usize, usize)] = &[
-    ("Define", 1, 2),
-    ("UnDefine", 1, 1),
-    ("Include", 1, 1),
-    ("IncludeOptional", 1, 1),
-    ("LoadModule", 2, 2),
+/// Handled while the tree is read, anywhere: name, fewest and most arguments, help. Known to "did you mean" and `-L`.
+pub const IMMEDIATE: &[(&str, usize, usize, &str)] = &[
+    (
+        "Define",
+        1,
+        2,
+        "a name for <IfDefine>, and the text that ${name} stands for",
+    ),
+    ("UnDefine", 1, 1, "a name that is no longer defined"),
+    (
+        "Include",
+        1,
+        1,
+        "a file, a directory or a pattern whose directives stand here",
+    ),
+    (
+        "IncludeOptional",
+        1,
+        1,
+        "the same, and nothing if there is none",
+    ),
+    (
+        "LoadModule",
+        2,
+        2,
+        "a module's name and file; it must be one that is built in",
+    ),
 ];
 
-/// Sections handled while the tree is read.
-pub const IMMEDIATE_SECTIONS: &[&str] = &["<IfDefine", "<IfModule", "<IfFile"];
+/// Sections handled while the tree is read, anywhere, with their help.
+pub const IMMEDIATE_SECTIONS: &[(&str, &str)] = &[
+    (
+        "<IfDefine",
+        "a name, or ! and a name: read if it is (not) defined",
+    ),
+    (
+        "<IfModule",
+        "a module, or ! and a module: read if it is (not) built in",
+    ),
+    (
+        "<IfFile",
+        "a file, or ! and a file: read if it does (not) exist",
+    ),
+];
 
 /// Well-known directives of Apache that have no counterpart here: skipped with a warning.
 pub const UNSUPPORTED: &[&str] = &[
@@ -250,8 +283,8 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         .iter()
         .flat_map(|d| std::iter::once(&d.name).chain(d.aliases));
     let names = names
-        .chain(IMMEDIATE.iter().map(|(n, _, _)| n))
-        .chain(IMMEDIATE_SECTIONS);
+        .chain(IMMEDIATE.iter().map(|(n, ..)| n))
+        .chain(IMMEDIATE_SECTIONS.iter().map(|(n, _)| n));
     let best = names
         .map(|n| (distance(&lower, &n.to_ascii_lowercase()), *n))
         .min()?;

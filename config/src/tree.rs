@@ -281,6 +281,7 @@ impl<'a> Reader<'a> {
     fn kind(&mut self, name: &Word, args: &[Word]) -> Kind {
         let known = schema::IMMEDIATE_SECTIONS
             .iter()
+            .map(|(n, _)| n)
             .find(|n| n.eq_ignore_ascii_case(&name.text));
         let Some(known) = known else {
             return Kind::Section;
@@ -342,8 +343,8 @@ impl<'a> Reader<'a> {
         let name = args.remove(0);
         let known = schema::IMMEDIATE
             .iter()
-            .find(|(n, _, _)| n.eq_ignore_ascii_case(&name.text));
-        let Some(&(known, min, max)) = known else {
+            .find(|(n, ..)| n.eq_ignore_ascii_case(&name.text));
+        let Some(&(known, min, max, _)) = known else {
             if name.text.eq_ignore_ascii_case("ServerRoot")
                 && let Some(dir) = args.first()
             {

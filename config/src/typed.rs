@@ -41,7 +41,7 @@ pub struct Config {
     pub enable_exception_hook: Located<bool>,
     /// `MaxMemFree` in KiB; 0 is unlimited.
     pub max_mem_free: Located<u32>,
-    /// `ThreadStackSize` in bytes; 0 is the system's default.
+    /// `ThreadStackSize` in bytes; 0 is the system's default. Children that are started later have it.
     pub thread_stack_size: Located<u64>,
     /// `AsyncRequestWorkerFactor`, if set.
     pub async_request_worker_factor: Option<Located<f64>>,
@@ -295,6 +295,26 @@ pub enum LogLevel {
     Debug,
     /// 1 to 8.
     Trace(u8),
+}
+
+impl LogLevel {
+    /// The level of a name as written in `LogLevel`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "emerg" => Self::Emerg,
+            "alert" => Self::Alert,
+            "crit" => Self::Crit,
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "notice" => Self::Notice,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            other => match other.strip_prefix("trace").and_then(|n| n.parse().ok()) {
+                Some(n @ 1..=8) => Self::Trace(n),
+                _ => return None,
+            },
+        })
+    }
 }
 
 /// Effective options of a directory.

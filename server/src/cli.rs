@@ -1,5 +1,6 @@
 //! The command line: single letters, as Apache's.
 
+use parkade_config::LogLevel;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -10,7 +11,8 @@ pub(crate) const VERSION: &str = concat!("Parkade/", env!("CARGO_PKG_VERSION"));
 pub(crate) const USAGE: &str = "\
 Usage: parkade [-D name] [-d directory] [-f file] [-C \"directive\"] [-c \"directive\"]
                [-k start|restart|graceful|graceful-stop|stop]
-               [-t] [-T] [-v] [-V] [-X] [-h]
+               [-t] [-T] [-S] [-M] [-l] [-L] [-v] [-V]
+               [-e level] [-E file] [-X] [-h]
 Options:
   -D name         define a name for <IfDefine name> (FOREGROUND: -k start does not detach)
   -d directory    the ServerRoot to begin with
@@ -22,8 +24,15 @@ Options:
   -k graceful     read the configuration anew; requests in progress are finished
   -k graceful-stop  stop when the requests in progress are finished
   -k stop         stop the server whose PidFile is configured
-  -t              check the configuration and exit
+  -t              check the configuration and exit; -D DUMP_VHOSTS, DUMP_RUN_CFG,
+                  DUMP_MODULES and DUMP_CONFIG show what it says
   -T              do not check that DocumentRoot exists
+  -S              show the virtual hosts and the settings of a run, and exit
+  -M              show the modules, as a configuration names them, and exit
+  -l              show the compiled-in modules
+  -L              show every directive, with its help and where it may stand
+  -e level        of the messages about the configuration, show those of this LogLevel
+  -E file         append messages of the start to a file instead of standard error
   -v              show the version
   -V              show the version and build settings
   -X              one process, in the foreground
@@ -45,6 +54,10 @@ pub(crate) enum Ask {
 pub(crate) enum Command {
     Run,
     Test,
+    /// What the `DUMP_` names ask for, and nothing else.
+    Dump,
+    Modules,
+    Directives,
     Signal(Ask),
     Version,
     BuildSettings,
@@ -63,6 +76,10 @@ pub(crate) struct Options {
     pub(crate) skip_root_check: bool,
     pub(crate) detach: bool,
     pub(crate) one_process: bool,
+    /// `-e`.
+    pub(crate) level: Option<LogLevel>,
+    /// `-E`.
+    pub(crate) errors: Option<PathBuf>,
 }
 
 /// Reads the arguments behind the program's name.
@@ -78,6 +95,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
         skip_root_check: false,
         detach: false,
         one_process: false,
+        level: None,
+        errors: None,
     };
     let mut parser = lexopt::Parser::from_args(args);
     parser.set_short_equals(false);
@@ -97,7 +116,24 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
             'D' => options.defines.push(text(value()?)?),
             'C' => options.before.push(text(value()?)?),
             'c' => options.after.push(text(value()?)?),
+            't' if options.command == Command::Dump => {}
             't' => options.command = Command::Test,
+            'S' | 'M' => {
+                options.command = Command::Dump;
+                let names: &[&str] = match arg {
+                    'S' => &["DUMP_VHOSTS", "DUMP_RUN_CFG"],
+                    _ => &["DUMP_MODULES"],
+                };
+                options.defines.extend(names.iter().map(|&n| n.into()));
+            }
+            'l' => options.command = Command::Modules,
+            'L' => options.command = Command::Directives,
+            'e' => {
+                let name = text(value()?)?;
+                let level = LogLevel::parse(&name);
+                options.level = Some(level.ok_or_else(|| format!("illegal level -- e {name}"))?);
+            }
+            'E' => options.errors = Some(value()?.into()),
             'T' => options.skip_root_check = true,
             'v' => options.command = Command::Version,
             'V' => options.command = Command::BuildSettings,
@@ -155,5 +191,15 @@ mod tests {
         assert_eq!(options.after, ["Listen 1", "Listen 2"]);
         assert!(parse(["-k", "bogus"].map(OsString::from)).is_err());
         assert!(parse(["--long"].map(OsString::from)).is_err());
+        assert!(parse(["-e", "loud"].map(OsString::from)).is_err());
+    }
+
+    #[test]
+    fn a_dump_is_asked_for_by_defining_its_name() {
+        for args in [["-S", "-t"], ["-t", "-S"]] {
+            let options = parse(args.map(OsString::from)).unwrap();
+            assert_eq!(options.command, Command::Dump);
+            assert_eq!(options.defines, ["DUMP_VHOSTS", "DUMP_RUN_CFG"]);
+        }
     }
 }

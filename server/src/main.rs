@@ -1,9 +1,10 @@
 //! The Parkade HTTP server.
 //!
-//! `cli` reads the command line, `settings` the configuration and the accounts in it; `supervisor` opens listeners,
-//! forks and watches children and never touches a request; `control` is how it speaks with a `child`, which drops privileges and runs the workers; `site`
-//! answers requests; `scoreboard` is what all processes know of each other; `log` writes the error log and the access logs; `crash` is
-//! what a process in ruins still does.
+//! `cli` reads the command line, `report` says what its dumps ask for, `settings` the configuration and the accounts in
+//! it; `supervisor` opens listeners, forks and watches children and never touches a request; `control` is how it speaks
+//! with a `child`, which drops privileges and runs the workers; `site` answers requests; `scoreboard` is what all
+//! processes know of each other; `log` writes the error log and the access logs; `crash` is what a process in ruins still
+//! does.
 
 #[cfg(test)]
 mod allocations;
@@ -12,12 +13,16 @@ mod cli;
 mod control;
 mod crash;
 mod log;
+mod report;
 mod scoreboard;
 mod settings;
 mod site;
 mod supervisor;
 
 use cli::Command;
+use parkade_config::{Diagnostic, LogLevel, Severity};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -28,44 +33,76 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(path) = &options.errors
+        && let Err(e) = redirect(path)
+    {
+        eprintln!(
+            "parkade: could not open error log file {}: {e}",
+            path.display()
+        );
+        return ExitCode::FAILURE;
+    }
     match options.command {
         Command::Usage => {
             eprint!("{}", cli::USAGE);
             ExitCode::FAILURE
         }
-        Command::Version => {
-            println!("Server version: {}", cli::VERSION);
-            ExitCode::SUCCESS
-        }
-        Command::BuildSettings => {
-            print!("{}", cli::build_settings());
-            ExitCode::SUCCESS
-        }
-        Command::Test | Command::Run | Command::Signal(_) => run(&options),
+        Command::Version => show(&format!("Server version: {}\n", cli::VERSION)),
+        Command::BuildSettings => show(&cli::build_settings()),
+        Command::Modules => show(&report::compiled_in()),
+        Command::Directives => show(&report::directives()),
+        Command::Test | Command::Dump | Command::Run | Command::Signal(_) => run(&options),
+    }
+}
+
+/// Writes to standard output; a reader that has gone is no reason to panic.
+fn show(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// `-E`: what would go to standard error is appended to a file.
+fn redirect(path: &Path) -> std::io::Result<()> {
+    let mut how = std::fs::OpenOptions::new();
+    let file = how.append(true).create(true).open(path)?;
+    Ok(rustix::stdio::dup2_stderr(file)?)
+}
+
+/// What is found about the configuration, down to the level of `-e`; errors always.
+fn tell(found: &[Diagnostic], level: Option<LogLevel>) {
+    let least = match level {
+        Some(level) if level < LogLevel::Warn => Severity::Error,
+        Some(level) if level < LogLevel::Info => Severity::Warning,
+        _ => Severity::Info,
+    };
+    for one in found.iter().filter(|d| d.severity >= least) {
+        eprintln!("{}", one.render());
     }
 }
 
 fn run(options: &cli::Options) -> ExitCode {
     let settings = match settings::load(options) {
         Ok((settings, notes)) => {
-            for note in notes {
-                eprintln!("{note}");
-            }
+            tell(&notes, options.level);
             settings
         }
-        Err(errors) => {
-            for error in errors {
-                eprintln!("{error}");
-            }
+        Err(found) => {
+            tell(&found, options.level);
             return ExitCode::FAILURE;
         }
     };
-    let done = match options.command {
-        Command::Test => {
+    if matches!(options.command, Command::Test | Command::Dump) {
+        let shown = show(&report::dumps(&settings, &options.defines));
+        if options.command == Command::Test {
             eprintln!("Syntax OK");
-            Ok(())
         }
-        Command::Signal(signal) => match supervisor::pidfile::signal(&settings, signal) {
+        return shown;
+    }
+    let done = match options.command {
+        Command::Signal(ask) => match supervisor::pidfile::signal(&settings, ask) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 println!("parkade not running, trying to start");

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) config: Config,
     /// `None` when the server was not started as root.
     pub(crate) identity: Option<Identity>,
+    /// The accounts named, in use or not.
+    pub(crate) named: Option<Identity>,
     pub(crate) builtin: bool,
 }
 
@@ -29,7 +31,7 @@ impl Settings {
 }
 
 /// Loads the configuration; on success with what is to be said about it, on failure with the errors.
-pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<String>), Vec<String>> {
+pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<Diagnostic>), Vec<Diagnostic>> {
     let root = Uid::effective().is_root();
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let env = |name: &str| std::env::var(name).ok();
@@ -49,13 +51,10 @@ pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<String>), Vec<Str
         cores,
         env: &env,
     };
-    let (config, notes) = match read(load, &StdSource) {
-        Ok(loaded) => loaded,
-        Err(found) => return Err(found.iter().map(Diagnostic::render).collect()),
-    };
+    let (config, notes) = read(load, &StdSource)?;
     let mut errors = Vec::new();
     let builtin = options.file.is_none();
-    let identity = identity(&config, builtin, &mut errors).filter(|_| root);
+    let named = identity(&config, builtin, &mut errors);
     let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
     for log in std::iter::once(&config.main)
         .chain(hosts)
@@ -66,13 +65,13 @@ pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<String>), Vec<Str
         }
     }
     if !errors.is_empty() {
-        return Err(errors.iter().map(Diagnostic::render).collect());
+        return Err(errors);
     }
-    let notes = notes.iter().map(Diagnostic::render).collect();
     Ok((
         Settings {
             config,
-            identity,
+            identity: named.clone().filter(|_| root),
+            named,
             builtin,
         },
         notes,

@@ -1,8 +1,8 @@
 //! Whole-system tests of Parkade and the tools they need.
 //!
 //! `syscalls` counts another process's system calls from outside, `allocations` counts a test
-//! binary's own heap use, `procfs` reads what /proc says about a process, and `ready` waits,
-//! always bounded, for ports and conditions. `server` runs the real server, `example` an
+//! binary's own heap use, `procfs` reads what /proc says about a process,
+//! `sockets` what the kernel says about its sockets, and `ready` waits, always bounded, for ports and conditions. `server` runs the real server, `example` an
 //! example that serves, and `client` talks to them. `descriptors` says how many files a test may open.
 
 pub mod allocations;
@@ -13,5 +13,6 @@ pub mod example;
 pub mod procfs;
 pub mod ready;
 pub mod server;
+pub mod sockets;
 mod syscall_names;
 pub mod syscalls;

@@ -52,13 +52,21 @@ pub fn lowest_unused(pid: u32) -> io::Result<u32> {
 /// # Errors
 /// The process is not there, or is another user's.
 pub fn connections(pid: u32, port: u16) -> io::Result<usize> {
+    sockets(pid, port, false).map(|all| all.len())
+}
+
+/// The descriptors of the process that are TCP sockets with this IPv4 port of its own: listening ones, or connections.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn sockets(pid: u32, port: u16, listening: bool) -> io::Result<Vec<u32>> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
     let local = format!(":{port:04X}");
     // sl, local, remote, state (0A: it listens), …, the inode as the tenth.
     let inodes: HashSet<&str> = table
         .lines()
         .map(|l| l.split_whitespace().collect::<Vec<_>>())
-        .filter(|l| l.len() > 9 && l[1].ends_with(&local) && l[3] != "0A")
+        .filter(|l| l.len() > 9 && l[1].ends_with(&local) && (l[3] == "0A") == listening)
         .map(|l| l[9])
         .collect();
     let folder = format!("/proc/{pid}/fd");
@@ -67,7 +75,7 @@ pub fn connections(pid: u32, port: u16) -> io::Result<usize> {
         let inode = link.to_str().and_then(|l| l.strip_prefix("socket:["));
         inode.is_some_and(|i| inodes.contains(i.trim_end_matches(']')))
     });
-    Ok(ours.count())
+    Ok(ours.collect())
 }
 
 /// Voluntary context switches of all threads: each is a time a thread went to sleep and was woken.
@@ -101,6 +109,30 @@ pub fn anonymous(pid: u32) -> io::Result<u64> {
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.map(|kib| kib * 1024)
         .ok_or_else(|| io::Error::other(format!("{file}: no Pss_Anon")))
+}
+
+/// The stacks of a process's threads in bytes: private memory that can be written, behind a guard that cannot be touched.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn guarded(pid: u32) -> io::Result<Vec<u64>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let mut guard_ends = 0;
+    let mut sizes = Vec::new();
+    for line in maps.lines() {
+        let mut fields = line.split_whitespace();
+        let range = fields.next().and_then(|range| range.split_once('-'));
+        let bounds = range.map(|(a, b)| (u64::from_str_radix(a, 16), u64::from_str_radix(b, 16)));
+        let Some((Ok(start), Ok(end))) = bounds else {
+            return Err(io::Error::other(format!("/proc/{pid}/maps: `{line}`")));
+        };
+        match fields.next() {
+            Some("---p") => guard_ends = end,
+            Some("rw-p") if guard_ends == start => sizes.push(end - start),
+            _ => {}
+        }
+    }
+    Ok(sizes)
 }
 
 /// User and system time of the process so far.

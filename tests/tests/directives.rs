@@ -5,7 +5,7 @@
 )]
 
 use parkade_tests::server::{Prepared, Server, is_root, signal};
-use parkade_tests::{client, procfs, ready};
+use parkade_tests::{client, procfs, ready, sockets};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -164,6 +164,45 @@ fn start_servers_and_threads_per_child_are_processes_and_threads() {
 }
 
 #[test]
+fn thread_stack_size_is_that_of_every_worker() {
+    let stacks = |line: &str, bytes: u64| {
+        let server = start(&format!("StartServers 1\nThreadsPerChild 5\n{line}"), FILES);
+        assert_eq!(server.get("/a.txt").unwrap().status, 200);
+        let child = server.children().unwrap()[0];
+        let mut sizes = Vec::new();
+        ready::until("five stacks of that size", PATIENCE, || {
+            sizes = procfs::guarded(child).unwrap();
+            sizes.iter().filter(|size| **size == bytes).count() == 5
+        })
+        .unwrap_or_else(|e| panic!("{line}: {e}: {sizes:?}"));
+    };
+    stacks("ThreadStackSize 393216", 393_216);
+    // The system's choice on Linux is the limit the server was started with, as this test was.
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let limit = limits
+        .lines()
+        .find_map(|l| l.strip_prefix("Max stack size"));
+    match limit.unwrap().split_whitespace().next().unwrap().parse() {
+        Ok(bytes) => {
+            stacks("ThreadStackSize 0", bytes);
+            stacks("", bytes);
+            // Too small to answer anything: corrected, and said so.
+            stacks("ThreadStackSize 16384", bytes);
+        }
+        Err(_) => {
+            eprintln!("skipped in part: without a limit of stacks the system's choice is its own")
+        }
+    }
+    let prepared = Prepared::new(&configuration("ThreadStackSize 16384"), FILES).unwrap();
+    let (code, said) = run(&prepared, &["-t"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("ThreadStackSize of 16384 inappropriate, using default"),
+        "{said}"
+    );
+}
+
+#[test]
 fn listen_backlog_bounds_what_waits_while_nobody_accepts() {
     let server = start("StartServers 1\nThreadsPerChild 1\nListenBacklog 1", FILES);
     let child = server.children().unwrap()[0];
@@ -199,6 +238,45 @@ fn send_buffer_size_bounds_what_a_stalled_reader_can_hold() {
     };
     let (bounded, free) = (handed("SendBufferSize 8192"), handed(""));
     assert!(bounded < free, "{bounded} of {free} bytes");
+}
+
+/// A parked connection of a server and both kinds of its sockets: their send and receive buffers.
+fn buffers(line: &str) -> Option<[sockets::Buffers; 2]> {
+    let server = start(&format!("StartServers 1\n{line}"), FILES);
+    let mut kept = send(&server, GET);
+    assert_eq!(client::read(&mut kept, false).unwrap().status, 200);
+    let port = server.address().port();
+    let of = |pid, listening| {
+        let fd = procfs::sockets(pid, port, listening).unwrap()[0];
+        sockets::buffers(pid, fd)
+    };
+    let child = server.children().unwrap()[0];
+    match of(server.pid(), true) {
+        Ok(listener) => Some([listener, of(child, false).unwrap()]),
+        Err(e) => {
+            eprintln!("skipped: this user may not look at another process's sockets ({e})");
+            None
+        }
+    }
+}
+
+#[test]
+fn buffer_sizes_are_those_of_the_listener_and_of_what_it_accepts() {
+    let Some(free) = buffers("") else { return };
+    let Some(set) = buffers("ReceiveBufferSize 49152\nSendBufferSize 65536") else {
+        return;
+    };
+    for socket in set {
+        // The kernel counts its own bookkeeping in: twice what it was told.
+        assert_eq!((socket.receive, socket.send), (98_304, 131_072));
+    }
+    assert_ne!(free[0].receive, 98_304);
+    assert_ne!(free[0].send, 131_072);
+    // 0 is the kernel's choice.
+    assert_eq!(
+        buffers("ReceiveBufferSize 0\nSendBufferSize 0").unwrap()[0],
+        free[0]
+    );
 }
 
 #[test]
@@ -362,9 +440,10 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MinSpareThreads 10",
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
-        "ThreadStackSize 200000",
     ];
-    let prepared = Prepared::new(&configuration(&later.join("\n")), FILES).unwrap();
+    let now = "ThreadStackSize 200000\nReceiveBufferSize 65536\n";
+    let text = configuration(&(now.to_owned() + &later.join("\n")));
+    let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("Syntax OK"), "{said}");
@@ -375,7 +454,13 @@ fn a_check_names_each_directive_that_takes_effect_later() {
             "{name}: {said}"
         );
     }
-    for name in ["Listen", "PidFile", "DocumentRoot"] {
+    for name in [
+        "Listen",
+        "PidFile",
+        "DocumentRoot",
+        "ThreadStackSize",
+        "ReceiveBufferSize",
+    ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }
 }

@@ -148,7 +148,7 @@ impl Apply<'_> {
                 Some((module, text)) => (Some(module), text),
                 None => (None, &*word.text),
             };
-            let Some(level) = log_level(text) else {
+            let Some(level) = LogLevel::parse(text) else {
                 let text = "Log level keyword must be one of \
                             emerg/alert/crit/error/warn/notice/info/debug/trace1/.../trace8";
                 self.error(text, word);
@@ -190,21 +190,4 @@ impl Apply<'_> {
         let at = args.first().map(|word| word.at.clone());
         host.request_read_timeout = Located { value, at };
     }
-}
-
-fn log_level(text: &str) -> Option<LogLevel> {
-    Some(match text.to_ascii_lowercase().as_str() {
-        "emerg" => LogLevel::Emerg,
-        "alert" => LogLevel::Alert,
-        "crit" => LogLevel::Crit,
-        "error" => LogLevel::Error,
-        "warn" => LogLevel::Warn,
-        "notice" => LogLevel::Notice,
-        "info" => LogLevel::Info,
-        "debug" => LogLevel::Debug,
-        other => match other.strip_prefix("trace").and_then(|n| n.parse().ok()) {
-            Some(n @ 1..=8) => LogLevel::Trace(n),
-            _ => return None,
-        },
-    })
 }

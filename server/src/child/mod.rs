@@ -1,7 +1,8 @@
 //! A child: gives up root, serves until it is told to stop or its supervisor is gone.
 //!
-//! `identity` is who it is, `slots` how many requests it works on, `siblings` what it knows of the other children,
-//! `life` what it hears and how it ends, `moving` how its parked connections outlive it, `held` what keeps it from ending.
+//! `identity` is who it is, `slots` how many requests it works on, `siblings` what it knows of the other children, `stack`
+//! how big the stacks of its workers are, `life` what it hears and how it ends, `moving` how its parked connections
+//! outlive it, `held` what keeps it from ending.
 
 pub(crate) mod held;
 mod identity;
@@ -9,6 +10,7 @@ mod life;
 mod moving;
 mod siblings;
 pub(crate) mod slots;
+mod stack;
 
 use crate::control::News;
 use crate::crash;
@@ -115,6 +117,7 @@ fn start(
         .workers(Workers::Count(homes))
         .reserves(threads - homes)
         .name("worker")
+        .stack_size(stack::size(*config.thread_stack_size))
         .first_byte_timeout(if header.initial.is_zero() {
             *config.main.timeout
         } else {

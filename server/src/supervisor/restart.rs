@@ -76,15 +76,17 @@ impl Supervisor {
             Ok(loaded) => loaded,
             Err(errors) => {
                 for error in errors {
-                    for line in error.lines() {
+                    for line in error.render().lines() {
                         write("core", Level::Error, line);
                     }
                 }
                 return self.refuse(kind, "the configuration has errors");
             }
         };
-        for note in notes.iter().flat_map(|n| n.lines()) {
-            write("core", Level::Warn, note);
+        for note in &notes {
+            for line in note.render().lines() {
+                write("core", Level::Warn, line);
+            }
         }
         match self.prepare(kind, settings) {
             Ok(next) => self.next = Some(next),
