@@ -1,7 +1,7 @@
 //! Heads of responses, written into the output buffer of a burst.
 
 use crate::framing::ResponseLength;
-use crate::response::Response;
+use crate::response::{Prepared, Response};
 use crate::status::reason;
 use httpdate::HttpDate;
 use std::io::Write as _;
@@ -14,6 +14,8 @@ pub(crate) struct Encoder {
     server: String,
     /// The preamble, then `Content-Type`, `Content-Length` and the empty line for `kind`.
     kept: Vec<u8>,
+    /// Where the `Date` in the preamble ends.
+    dated: usize,
     /// Where the preamble ends.
     preamble: usize,
     kind: (&'static str, u64),
@@ -27,6 +29,7 @@ impl Encoder {
             second: u64::MAX,
             server: server.to_owned(),
             kept: Vec::new(),
+            dated: 0,
             preamble: 0,
             kind: ("", 0),
         }
@@ -39,6 +42,7 @@ impl Encoder {
         self.kept.extend_from_slice(OK);
         // Formatted in place, so that not even once a second anything is allocated. A Vec takes all that is written.
         let _ = write!(self.kept, "Date: {date}\r\n");
+        self.dated = self.kept.len();
         if !self.server.is_empty() {
             field(&mut self.kept, "Server", self.server.as_bytes());
         }
@@ -80,6 +84,7 @@ impl Encoder {
             self.renew_preamble(seconds);
         }
         let (head, rest) = match &response.prepared {
+            Some(prepared) if prepared.names_server() => return None,
             Some(prepared) => (&self.kept[..self.preamble], prepared.all()),
             None => (self.plain(response.content_type?, body.len() as u64), body),
         };
@@ -104,7 +109,8 @@ impl Encoder {
         let prepared = response.prepared.as_deref();
         let more = prepared.map_or(0, |p| p.all().len());
         out.reserve(self.preamble + response.fields.len() + more + 256);
-        let preamble = &self.kept[..self.preamble];
+        let own = response.names_server || prepared.is_some_and(Prepared::names_server);
+        let preamble = &self.kept[..if own { self.dated } else { self.preamble }];
         if response.status == 200 {
             out.extend_from_slice(preamble);
         } else {

@@ -133,6 +133,19 @@ pub fn response(status: u16, minor_version: u8, known: Option<u64>) -> ResponseL
     }
 }
 
+/// Whether a field of a response is written by the server alone, whatever a handler says: beside another word on where
+/// the message ends, two readers could disagree. `Date` is among them because every answer has one already.
+pub(crate) fn is_servers_own(name: &str) -> bool {
+    const OWN: [&str; 5] = [
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "transfer-encoding",
+    ];
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 /// Whether the body of a response to `method` is sent at all.
 #[must_use]
 pub fn has_body(method: Method, status: u16) -> bool {

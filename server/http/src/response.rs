@@ -1,6 +1,7 @@
 //! Responses: a status, fields, and a body that may be bytes, a part of a file, or a stream.
 
 use crate::encode::{content_length, field};
+use crate::framing;
 use crate::status::reason;
 use bytes::Bytes;
 use futures_core::Stream;
@@ -59,12 +60,17 @@ pub struct Prepared {
     /// Fields, `Content-Length`, the empty line, and the body behind it: one copy sends them.
     all: Bytes,
     body: Bytes,
+    /// Where the handler's own fields end.
+    own: usize,
+    names_server: bool,
 }
 
 impl Prepared {
     /// Keeps the fields and the body of `response`; a body that is not in memory is left out.
     #[must_use]
-    pub fn new(response: Response) -> Self {
+    pub fn new(mut response: Response) -> Self {
+        response.unprepare();
+        let names_server = response.names_server;
         let mut ending = response.fields;
         if let Some(kind) = response.content_type {
             field(&mut ending, "Content-Type", kind.as_bytes());
@@ -74,13 +80,24 @@ impl Prepared {
             Body::Bytes(b) => b,
             _ => Bytes::new(),
         };
+        let own = ending.len();
         content_length(&mut ending, body.len() as u64);
         ending.extend_from_slice(b"\r\n");
         let start = ending.len();
         ending.extend_from_slice(&body);
         let all = Bytes::from(ending);
         let body = all.slice(start..);
-        Self { all, body }
+        Self {
+            all,
+            body,
+            own,
+            names_server,
+        }
+    }
+
+    /// Whether a `Server` field is among its own.
+    pub(crate) fn names_server(&self) -> bool {
+        self.names_server
     }
 
     /// What follows the status line, `Date` and `Server`, with the body.
@@ -117,6 +134,19 @@ impl fmt::Display for InvalidField {
 
 impl std::error::Error for InvalidField {}
 
+const CONTENT_TYPE: &str = "content-type";
+const SERVER: &str = "server";
+
+/// The value of the first line of this name.
+fn named<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    fields.split(|b| *b == b'\n').find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        line[..colon]
+            .eq_ignore_ascii_case(name.as_bytes())
+            .then(|| line[colon + 1..].trim_ascii())
+    })
+}
+
 /// An answer to a request.
 #[derive(Debug)]
 pub struct Response {
@@ -126,6 +156,8 @@ pub struct Response {
     pub(crate) prepared: Option<Arc<Prepared>>,
     pub(crate) body: Body,
     pub(crate) close: bool,
+    /// `fields` has a `Server` that takes the place of the server's.
+    pub(crate) names_server: bool,
 }
 
 impl Response {
@@ -144,6 +176,7 @@ impl Response {
             prepared: None,
             body: Body::Empty,
             close: false,
+            names_server: false,
         }
     }
 
@@ -167,6 +200,7 @@ impl Response {
             prepared: None,
             body,
             close: false,
+            names_server: false,
         }
     }
 
@@ -197,16 +231,19 @@ impl Response {
         response
     }
 
-    /// The same with this Content-Type.
+    /// The same with this Content-Type; an earlier one is gone.
     #[must_use]
     pub fn with_type(mut self, content_type: &'static str) -> Self {
+        self.unprepare();
+        self.drop_lines(CONTENT_TYPE);
         self.content_type = Some(content_type);
         self
     }
 
-    /// The same with this body.
+    /// The same with this body; an earlier one is gone.
     #[must_use]
     pub fn with_body(mut self, body: Body) -> Self {
+        self.unprepare();
         self.body = body;
         self
     }
@@ -218,34 +255,66 @@ impl Response {
         self
     }
 
-    /// Adds a field. Framing fields (Content-Length, Transfer-Encoding, Connection, Date) are the server's and are
-    /// refused.
+    /// Adds a field.
+    ///
+    /// A message has one `Content-Type` and one `Server`: the last one that is added here stands alone, in the place of
+    /// an earlier one, of [`Response::with_type`]'s and of [`crate::Server::name`]. What says where a message ends and
+    /// when it was made is the server's alone and is refused: `Connection`, `Content-Length`, `Date`, `Keep-Alive` and
+    /// `Transfer-Encoding`.
     ///
     /// # Errors
-    /// [`InvalidField`] for what would break the head.
+    /// [`InvalidField`] for these, and for what would break the head.
     pub fn add_field(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidField> {
-        const OWN: [&str; 5] = [
-            "content-length",
-            "transfer-encoding",
-            "connection",
-            "date",
-            "keep-alive",
-        ];
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let valid = !name.is_empty()
             && name.bytes().all(token)
             && value
                 .iter()
                 .all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f))
-            && !OWN.iter().any(|own| name.eq_ignore_ascii_case(own));
+            && !framing::is_servers_own(name);
         if !valid {
             return Err(InvalidField);
         }
+        let (is_type, is_server) = (
+            name.eq_ignore_ascii_case(CONTENT_TYPE),
+            name.eq_ignore_ascii_case(SERVER),
+        );
+        if is_type || is_server {
+            self.unprepare();
+            self.drop_lines(name);
+        }
+        if is_type {
+            self.content_type = None;
+        }
+        self.names_server |= is_server;
         field(&mut self.fields, name, value);
         Ok(())
     }
 
-    /// The same with a field; one that cannot be sent is left out.
+    /// Takes out what has been added under a name.
+    fn drop_lines(&mut self, name: &str) {
+        if self.fields.is_empty() || named(&self.fields, name).is_none() {
+            return;
+        }
+        let lines = self.fields.split_inclusive(|b| *b == b'\n');
+        self.fields = lines
+            .filter(|line| named(line, name).is_none())
+            .flatten()
+            .copied()
+            .collect();
+    }
+
+    /// Takes a prepared answer apart, so that what it says can be changed.
+    fn unprepare(&mut self) {
+        if let Some(prepared) = self.prepared.take() {
+            let added = std::mem::replace(&mut self.fields, prepared.all[..prepared.own].to_vec());
+            self.fields.extend_from_slice(&added);
+            self.names_server |= prepared.names_server;
+            self.body = Body::Bytes(prepared.body.clone());
+        }
+    }
+
+    /// The same with a field ([`Response::add_field`]); one that is refused is left out.
     #[must_use]
     pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let _ = self.add_field(name, value.as_ref());
@@ -267,15 +336,7 @@ impl Response {
             return Some(kind.as_bytes());
         }
         let prepared = self.prepared.as_ref().map_or(&[][..], |p| p.fields());
-        let mut lines = [&self.fields[..], prepared]
-            .into_iter()
-            .flat_map(|fields| fields.split(|b| *b == b'\n'));
-        lines.find_map(|line| {
-            let colon = memchr::memchr(b':', line)?;
-            line[..colon]
-                .eq_ignore_ascii_case(name.as_bytes())
-                .then(|| line[colon + 1..].trim_ascii())
-        })
+        named(&self.fields, name).or_else(|| named(prepared, name))
     }
 
     /// The body.

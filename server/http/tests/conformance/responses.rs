@@ -2,8 +2,9 @@
 //! RFC 9112 section 6). `wire::answers` checks dates, lengths and Allow for every row of all tables.
 
 use super::wire::*;
-use parkade_http::Limits;
+use parkade_http::{Body, Limits, Prepared, Request, Response};
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
 
 fn ask(request: &str) -> Vec<Answer> {
     let wire = Wire::new(Limits::default());
@@ -130,6 +131,106 @@ fn every_answer_has_a_server_and_refusals_have_a_text() {
                 Some("text/html; charset=utf-8")
             );
             assert!(got[0].body.contains("<h1>"), "{got:?}");
+        }
+    }
+}
+
+/// Answers that say for themselves what the server would say otherwise; `/prepared/N` is `/N`, prepared.
+fn own(path: &str) -> Response {
+    const KIND: &str = "Content-Type";
+    if let Some(rest) = path.strip_prefix("/prepared") {
+        return Response::prepared(Arc::new(Prepared::new(own(rest))));
+    }
+    if let Some(rest) = path.strip_prefix("/framing") {
+        let mut response = own(rest);
+        for (name, value) in FRAMING {
+            assert!(response.add_field(name, value.as_bytes()).is_err());
+            response = response.with_field(name, value);
+        }
+        return response;
+    }
+    match path {
+        "/type" => Response::text("a body").with_field(KIND, "a/b"),
+        "/type/twice" => Response::text("a body")
+            .with_field("content-TYPE", "c/d")
+            .with_field("X-Kept", "1")
+            .with_field(KIND, "a/b"),
+        "/type/then" => Response::new(200)
+            .with_body(Body::Static(b"a body"))
+            .with_field(KIND, "c/d")
+            .with_field("X-Kept", "1")
+            .with_type("a/b"),
+        "/type/late" => own("/prepared/plain").with_field(KIND, "a/b"),
+        "/type/late/then" => own("/prepared/plain").with_type("a/b"),
+        "/type/404" => Response::error(404).with_field(KIND, "a/b"),
+        "/server" => Response::text("a body").with_field("Server", "mine"),
+        "/server/twice" => Response::text("a body")
+            .with_field("SERVER", "yours")
+            .with_field("X-Kept", "1")
+            .with_field("Server", "mine"),
+        "/server/late" => own("/prepared/plain").with_field("Server", "mine"),
+        "/server/404" => Response::error(404).with_field("Server", "mine"),
+        "/plain" => Response::text("a body").with_field("X-Kept", "1"),
+        _ => Response::text("a body"),
+    }
+}
+
+/// What only the server may say of a message and its connection.
+const FRAMING: [(&str, &str); 5] = [
+    ("Content-Length", "3"),
+    ("TRANSFER-ENCODING", "chunked"),
+    ("connection", "close"),
+    ("Keep-Alive", "timeout=1000"),
+    ("Date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+];
+
+/// The head as it came for GET, for HEAD, on a connection that says keep-alive and on one that closes.
+fn heads(path: &str) -> Vec<Answer> {
+    let wire = Wire::serving(Limits::default(), async |request: Request| {
+        own(&String::from_utf8_lossy(request.path()))
+    });
+    let forms = [
+        ("GET", "HTTP/1.1"),
+        ("HEAD", "HTTP/1.1"),
+        ("GET", "HTTP/1.0"),
+        ("GET", "HTTP/1.0\r\nConnection: keep-alive"),
+        ("GET", "HTTP/1.1\r\nConnection: close"),
+    ];
+    let all = forms.map(|(method, rest)| {
+        let request = format!("{method} {path} {rest}\r\nHost: a\r\n\r\n");
+        let came = wire.talk([request.as_bytes()]);
+        answers(request.as_bytes(), &came).remove(0)
+    });
+    all.into()
+}
+
+/// A handler's `Server` or `Content-Type` stood beside the server's: two lines of which each reader takes another.
+#[test]
+fn a_handlers_own_server_and_type_stand_alone() {
+    let rows = [
+        ("/type", "test", "a/b"),
+        ("/type/twice", "test", "a/b"),
+        ("/type/then", "test", "a/b"),
+        ("/type/late", "test", "a/b"),
+        ("/type/late/then", "test", "a/b"),
+        ("/type/404", "test", "a/b"),
+        ("/server", "mine", "text/plain; charset=utf-8"),
+        ("/server/twice", "mine", "text/plain; charset=utf-8"),
+        ("/server/late", "mine", "text/plain; charset=utf-8"),
+        ("/server/404", "mine", "text/html; charset=utf-8"),
+        ("/plain", "test", "text/plain; charset=utf-8"),
+    ];
+    for (path, server, kind) in rows {
+        for prefix in ["", "/prepared"] {
+            for answer in heads(&format!("{prefix}{path}")) {
+                assert_eq!(answer.field("server"), Some(server), "{prefix}{path}");
+                assert_eq!(answer.field("content-type"), Some(kind), "{prefix}{path}");
+                let kept = ["twice", "then", "late", "plain"].map(|part| path.contains(part));
+                let kept = kept.contains(&true).then_some("1");
+                assert_eq!(answer.field("x-kept"), kept, "{prefix}{path}: {answer:?}");
+                let length = answer.field("content-length").map(str::parse);
+                assert!(path.ends_with("404") || length == Some(Ok(6)), "{answer:?}");
+            }
         }
     }
 }

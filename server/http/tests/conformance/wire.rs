@@ -2,7 +2,7 @@
 
 use futures_core::Stream;
 use parkade::{Runtime, Workers};
-use parkade_http::{Body, Limits, Request, Response, Server};
+use parkade_http::{Body, Handler, Limits, Request, Response, Server};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -225,6 +225,11 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::serving(limits, handler)
+    }
+
+    /// One with another handler.
+    pub(crate) fn serving(limits: Limits, handler: impl Handler) -> Self {
         let workers = Workers::Count(1);
         let runtime = Runtime::builder()
             .workers(workers)
