@@ -234,3 +234,21 @@ fn a_handlers_own_server_and_type_stand_alone() {
         }
     }
 }
+
+/// Two words on where a message ends are two messages to somebody (RFC 9112 section 6.3): only the server's is sent.
+#[test]
+fn framing_fields_of_a_handler_are_refused() {
+    for path in ["/plain", "/type", "/server", "/prepared/plain", "/404"] {
+        let dateless = |path: &str| {
+            let mut all = heads(path);
+            all.iter_mut()
+                .for_each(|a| a.fields.retain(|(name, _)| name != "date"));
+            all
+        };
+        let (without, with) = (dateless(path), dateless(&format!("/framing{path}")));
+        assert_eq!(with, without, "{path}");
+        for answer in heads(&format!("/framing{path}")) {
+            assert_ne!(answer.field("date"), Some(FRAMING[4].1), "{answer:?}");
+        }
+    }
+}
