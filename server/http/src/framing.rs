@@ -1,7 +1,7 @@
 //! The one place that decides message framing: how long a request's body is, whether its connection lives on, and how
 //! a response's length is told (RFC 9112 sections 6 and 9).
 
-use crate::head::{Head, Method};
+use crate::head::{Head, Method, Names};
 use crate::status::Refusal;
 
 /// How a body is delimited.
@@ -28,6 +28,15 @@ pub struct Framing {
     pub expects_continue: bool,
 }
 
+/// What may say anything about the framing of a request.
+const DECISIVE: Names = Names::of(&[
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "expect",
+    "content-type",
+]);
+
 /// Decides the framing of a request.
 ///
 /// # Errors
@@ -39,7 +48,7 @@ pub fn request(head: &Head) -> Result<Framing, Refusal> {
     let mut chunked = false;
     let (mut close, mut keep, mut expects) = (false, false, false);
     let mut content_types = 0;
-    for (name, value) in head.raw_fields() {
+    for (name, value) in head.fields_among(DECISIVE) {
         // One look at the length of the name spares four comparisons for nearly every field.
         match name.len() {
             14 if name.eq_ignore_ascii_case(b"content-length") => {

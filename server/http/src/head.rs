@@ -3,6 +3,7 @@
 //! Bytes are copied once into a recycled [`Head`]; fields are offsets into them. Nothing is allocated when warm.
 
 mod irregular;
+mod names;
 
 use crate::status::Refusal;
 use crate::target;
@@ -10,6 +11,7 @@ use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 use irregular::read_irregular;
+pub(crate) use names::Names;
 
 /// What a head may weigh.
 #[derive(Clone, Copy, Debug)]
@@ -89,9 +91,11 @@ pub struct Head {
     path: Span,
     /// The same without the query.
     bare_path: Span,
+    /// Always a valid authority.
     host: Option<Span>,
     minor: u8,
     fields: Vec<(Span, Span)>,
+    names: Names,
 }
 
 impl Head {
@@ -180,11 +184,14 @@ impl Head {
         &self.bytes[..end]
     }
 
-    /// Names and values as bytes, for those that need no text.
-    pub(crate) fn raw_fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields
-            .iter()
-            .map(|(n, v)| (self.get(*n), self.get(*v)))
+    /// Names and values as bytes, for those that need no text; none if the head has no field of these names.
+    #[inline]
+    pub(crate) fn fields_among(&self, names: Names) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = match self.names.may_have(names) {
+            true => &self.fields[..],
+            false => &[],
+        };
+        fields.iter().map(|(n, v)| (self.get(*n), self.get(*v)))
     }
 
     /// The fields in the order they came.
@@ -195,18 +202,26 @@ impl Head {
     }
 
     /// The values of a field, each line by itself.
+    #[inline]
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.raw_fields()
+        self.fields_among(Names::of(&[name]))
             .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
     }
 
     /// The first value of a field.
     #[must_use]
+    #[inline]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.raw_fields()
+        self.fields_among(Names::of(&[name]))
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
+    }
+
+    /// Half a head must not pass for one when its bytes come again.
+    fn forget(&mut self) {
+        self.bytes.clear();
+        self.host = None;
     }
 }
 
@@ -261,7 +276,7 @@ fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option
     }
     let bytes = &input[skipped..];
     if bytes == b"\r" && skipped < 2 * EMPTY_LINES {
-        head.bytes.clear();
+        head.forget();
         return Ok(None);
     }
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS];
@@ -278,15 +293,14 @@ fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option
     match used {
         Ok(Some(used)) => Ok(Some(skipped + used)),
         other => {
-            // Half a head must not pass for one when its bytes come again.
-            head.bytes.clear();
+            head.forget();
             other
         }
     }
 }
 
-/// Whether a head that httparse accepts has CRLF at every line's end and is so small that no line of it can be too long.
-/// Only line ends are left to look at: no byte inside a line can be LF.
+/// Whether a head that httparse accepts begins and ends as it must and is so small that no line of it can be too long.
+/// The ends of the lines between are left to [`build`]: no byte inside a line can be LF.
 fn regular(
     bytes: &[u8],
     end: usize,
@@ -302,10 +316,6 @@ fn regular(
         && request.method.is_some_and(|m| at(m) == 0)
         && line <= limits.line
         && end <= limits.field.min(usize::from(u16::MAX))
-        && request
-            .headers
-            .iter()
-            .all(|h| bytes[..at(h.name).min(end)].ends_with(b"\r\n"))
 }
 
 /// Copies a head that httparse has split, and holds it to the rest of the rules.
@@ -327,37 +337,51 @@ fn build(
         request.method.unwrap_or_default(),
         request.path.unwrap_or_default(),
     );
-    head.bytes.clear();
-    head.bytes.extend_from_slice(raw);
     head.fields.clear();
     head.method = Method::of(method);
     head.method_name = span(method.as_bytes());
     head.target = span(target.as_bytes());
     head.minor = request.version.unwrap_or(1);
-    head.fields.reserve(request.headers.len());
-    let mut host = None;
-    for field in request.headers.iter() {
-        let (name, value) = (field.name, trim(field.value));
-        if name.len() == 4 && name.eq_ignore_ascii_case("host") && host.replace(value).is_some() {
-            return Err(Refusal::BadRequest("two Host fields"));
+    let (mut names, mut host) = (Names::default(), None);
+    let (mut hosts, mut ends) = (0, true);
+    head.fields.extend(request.headers.iter().map(|field| {
+        let (name, value) = (field.name.as_bytes(), trim(field.value));
+        let name_span = span(name);
+        ends &= raw[..usize::from(name_span.start)].ends_with(b"\r\n");
+        names.add(name);
+        if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
+            host = Some(value);
+            hosts += 1;
         }
-        let value = if value.is_empty() {
-            Span { start: 0, len: 0 }
-        } else {
-            span(value)
+        // An empty value may lie elsewhere.
+        let value = match value {
+            [] => Span::default(),
+            value => span(value),
         };
-        head.fields.push((span(name.as_bytes()), value));
+        (name_span, value)
+    }));
+    if !ends {
+        return Err(Refusal::BadRequest("a line ends in a bare LF"));
     }
+    if hosts > 1 {
+        return Err(Refusal::BadRequest("two Host fields"));
+    }
+    // The host of the request before has been looked at, and most ask for the same.
+    let last = head.host.take();
     if let Some(value) = host {
-        target::check_authority(value, true)?;
+        if last.is_none_or(|last| head.get(last) != value) {
+            target::check_authority(value, true)?;
+        }
     } else if head.minor > 0 {
         return Err(Refusal::BadRequest("no Host field"));
     }
     let form = target::split(head.method, target.as_bytes())?;
     head.path = span(form.path);
-    let bare = memchr::memchr(b'?', form.path).unwrap_or(form.path.len());
-    head.bare_path = span(&form.path[..bare]);
+    head.bare_path = span(form.bare);
     head.host = form.authority.or(host).map(span);
+    head.names = names;
+    head.bytes.clear();
+    head.bytes.extend_from_slice(raw);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Preconditions, evaluated in the order of RFC 9110 section 13.2.2.
 
-use crate::head::{Head, Method};
+use crate::head::{Head, Method, Names};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The validators of a representation.
@@ -26,28 +26,36 @@ pub enum Verdict {
     Failed,
 }
 
+const CONDITIONS: Names = Names::of(&[
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+]);
+
 /// Evaluates the preconditions of a request for an existing representation.
 #[must_use]
 pub fn evaluate(head: &Head, validators: &Validators<'_>) -> Verdict {
     let mut fields = [None; 5];
     let (mut matches, mut any_match) = (false, false);
     let (mut none_matches, mut any_none) = (false, false);
-    for (name, value) in head.fields() {
-        if name.len() < 8 || !name.as_bytes()[..3].eq_ignore_ascii_case(b"if-") {
+    for (name, value) in head.fields_among(CONDITIONS) {
+        if name.len() < 8 || !name[..3].eq_ignore_ascii_case(b"if-") {
             continue;
         }
         let name = &name[3..];
-        if name.eq_ignore_ascii_case("match") {
+        if name.eq_ignore_ascii_case(b"match") {
             any_match = true;
             matches |= listed(value, validators.etag, true);
-        } else if name.eq_ignore_ascii_case("none-match") {
+        } else if name.eq_ignore_ascii_case(b"none-match") {
             any_none = true;
             none_matches |= listed(value, validators.etag, false);
-        } else if name.eq_ignore_ascii_case("modified-since") {
+        } else if name.eq_ignore_ascii_case(b"modified-since") {
             fields[0] = fields[0].or(Some(value));
-        } else if name.eq_ignore_ascii_case("unmodified-since") {
+        } else if name.eq_ignore_ascii_case(b"unmodified-since") {
             fields[1] = fields[1].or(Some(value));
-        } else if name.eq_ignore_ascii_case("range") {
+        } else if name.eq_ignore_ascii_case(b"range") {
             fields[2] = fields[2].or(Some(value));
         }
     }

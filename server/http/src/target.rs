@@ -8,6 +8,8 @@ pub(crate) struct Form<'a> {
     pub(crate) authority: Option<&'a [u8]>,
     /// Path and query, always a part of the target; an absolute target may have neither. For CONNECT: the authority.
     pub(crate) path: &'a [u8],
+    /// The same without the query.
+    pub(crate) bare: &'a [u8],
 }
 
 /// Which of the four forms `target` has, and whether `method` may have it.
@@ -19,6 +21,7 @@ pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> 
             return Ok(Form {
                 authority: Some(target),
                 path: target,
+                bare: target,
             });
         }
         return Err(Refusal::BadRequest("no port in the target"));
@@ -41,7 +44,12 @@ pub(crate) fn split(method: Method, target: &[u8]) -> Result<Form<'_>, Refusal> 
     {
         return Err(Refusal::BadRequest("a byte that no target may have"));
     }
-    Ok(Form { authority, path })
+    let bare = &path[..query.unwrap_or(path.len())];
+    Ok(Form {
+        authority,
+        path,
+        bare,
+    })
 }
 
 fn strip_scheme(target: &[u8]) -> Option<&[u8]> {

@@ -42,6 +42,37 @@ fn a_repeated_head_is_recognised_and_half_a_head_is_not() {
     assert_eq!(parse_into(&mut head, wrong, &limits), None);
 }
 
+/// The host of the last head is believed: nothing else may pass for it.
+#[test]
+fn every_host_that_differs_from_the_last_is_looked_at() {
+    let limits = HeadLimits::default();
+    let with = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    for wrong in ["", "a b", "a:x", "a%2"] {
+        // What comes between leaves half a head, or one whose bytes of the same place are the wrong host.
+        for between in [
+            None,
+            Some("\r".to_owned()),
+            Some("GET / HT".to_owned()),
+            Some(with("a\r\nHost: b")),
+            Some(with(wrong)),
+            Some(format!(
+                "GET / HTTP/1.1\r\nHost: b\r\nHose: {wrong}\r\n\r\n"
+            )),
+            Some(format!("GET / HTTP/1.1\r\nHose: {wrong}\r\n\r\n")),
+        ] {
+            let mut head = Rc::default();
+            let right = with("abc");
+            assert!(parse_into(&mut head, right.as_bytes(), &limits).is_some());
+            assert!(parse_into(&mut head, right.as_bytes(), &limits).is_some());
+            if let Some(between) = &between {
+                parse_into(&mut head, between.as_bytes(), &limits);
+            }
+            let got = parse_into(&mut head, with(wrong).as_bytes(), &limits);
+            assert_eq!(got, None, "{wrong:?} behind {between:?}");
+        }
+    }
+}
+
 #[test]
 fn a_head_knows_its_parts() {
     let text =
@@ -62,6 +93,19 @@ fn a_head_knows_its_parts() {
 }
 
 proptest! {
+    /// What is noted of the names hides none of them, in whatever case.
+    #[test]
+    fn every_field_is_found(names in proptest::collection::vec("[A-Za-z!~0-9-]{1,70}", 1..8)) {
+        let lines: String = names.iter().map(|name| format!("{name}: x\r\n")).collect();
+        let text = format!("GET / HTTP/1.0\r\n{lines}\r\n");
+        if let Parsed::Complete(head, _) = parse(text.as_bytes(), &HeadLimits::default()) {
+            for name in names.iter().flat_map(|n| [n.clone(), n.to_lowercase(), n.to_uppercase()]) {
+                prop_assert_eq!(head.field(&name), Some(&b"x"[..]), "{}", name);
+            }
+            prop_assert_eq!(head.fields().count(), names.len());
+        }
+    }
+
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), version in "HTTP/[0-9]\\.[0-9]") {
         let _ = parse(&bytes, &HeadLimits::default());
