@@ -303,19 +303,9 @@ fn reach(
     out: &mut Vec<u8>,
     goodbye: Option<Then>,
 ) -> After {
-    match goodbye {
-        None => After::Kept,
-        Some(then) => say_goodbye(governed, conn, input, out, then),
-    }
-}
-
-fn say_goodbye(
-    governed: Governed<'_>,
-    conn: &mut Conn,
-    input: &Buffer,
-    out: &mut Vec<u8>,
-    then: Then,
-) -> After {
+    let Some(then) = goodbye else {
+        return After::Kept;
+    };
     After::Over(match flush(governed, conn, out, input, Some(then)) {
         Err(end) => end,
         Ok(()) => match then {

@@ -3,7 +3,8 @@
 //! They are judged byte by byte: the first byte that cannot stand where it stands decides, so that a head gets the same
 //! answer however it was cut on its way.
 
-use super::{FIELDS, Head, HeadLimits, build};
+use super::parse::{FIELDS, build};
+use super::{Head, HeadLimits};
 use crate::status::Refusal;
 use std::mem::MaybeUninit;
 

@@ -3,6 +3,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::rc::Rc;
 
 /// Found by fuzzing: a known version that httparse refuses for another reason was rewritten to itself for ever.
 #[test]
