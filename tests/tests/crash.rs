@@ -401,23 +401,17 @@ fn crashes_in_a_row_are_made_up_for_quickly_and_harm_nobody_else() {
     ));
     let mut kept = client::connect(server.address()).unwrap();
     let other = pid_behind(&mut kept);
-    let mut past = Vec::new();
     for _ in 0..2 {
-        let victim = |now: &[u32]| {
-            now.iter()
-                .copied()
-                .find(|p| *p != other && !past.contains(p))
-        };
-        let mut now = Vec::new();
-        ready::until("two children", PATIENCE, || {
-            now = server.children().unwrap_or_default();
-            now.len() == 2 && victim(&now).is_some()
+        // A child that answers; before it does, it has not yet prepared its report.
+        let mut victim = other;
+        ready::until("the other child's answer", PATIENCE, || {
+            let mut stream = client::connect(server.address()).unwrap();
+            victim = pid_behind(&mut stream);
+            victim != other
         })
         .unwrap();
-        let victim = victim(&now).unwrap();
         let began = Instant::now();
         signal(victim, libc::SIGSEGV);
-        past.push(victim);
         ready::until("another child", PATIENCE, || {
             let now = server.children().unwrap_or_default();
             now.len() == 2 && !now.contains(&victim)
