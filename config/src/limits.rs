@@ -133,6 +133,11 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
             );
             notes.warn("ThreadsPerChild", text);
         }
+        if threads == 1 {
+            let text = "ThreadsPerChild of 1 leaves no thread in reserve: a handler that blocks or computes holds up \
+                        every connection of its child. Set \"ThreadsPerChild 2\" or more.";
+            notes.info("ThreadsPerChild", text.to_owned());
+        }
         (children, slots) = workers(asked.max_clients, threads, server_limit, &mut notes);
         start = asked.start_servers.unwrap_or(3);
         if start < 1 {

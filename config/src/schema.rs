@@ -104,7 +104,7 @@ table! {
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
-    "MaxMemFree" [], 1..1, SERVER, "2048", P, "KiB of free memory a child may keep, 0 for no bound";
+    "MaxMemFree" [], 1..1, SERVER, "2048", E, "KiB of free buffers that each worker thread may keep, 0 for no bound";
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";

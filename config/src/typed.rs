@@ -39,7 +39,7 @@ pub struct Config {
     pub core_dump_directory: Option<Located<PathBuf>>,
     /// `EnableExceptionHook`.
     pub enable_exception_hook: Located<bool>,
-    /// `MaxMemFree` in KiB; 0 is unlimited.
+    /// `MaxMemFree` in KiB for each worker; 0 is unlimited.
     pub max_mem_free: Located<u32>,
     /// `ThreadStackSize` in bytes; 0 is the system's default. Children that are started later have it.
     pub thread_stack_size: Located<u64>,

@@ -202,6 +202,49 @@ fn thread_stack_size_is_that_of_every_worker() {
     );
 }
 
+/// Memory of the only child after many big bodies have come at once and gone.
+fn kept_after_a_burst(line: &str) -> u64 {
+    const MANY: usize = 512;
+    let server = start(
+        &format!("StartServers 1\nServerLimit 1\nThreadsPerChild 2\nMaxClients 1000\n{line}"),
+        FILES,
+    );
+    assert_eq!(server.get("/a.txt").unwrap().status, 200);
+    let child = server.children().unwrap()[0];
+    let before = procfs::anonymous(child).unwrap();
+    // Each request holds its buffer, full of body, while its handler waits.
+    let head = "POST /push?wait=2000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 30000\r\n\r\n";
+    let request = [head.as_bytes(), &[b'x'; 30_000]].concat();
+    let streams: Vec<TcpStream> = (0..MANY)
+        .map(|_| {
+            let mut stream = client::connect(server.address()).unwrap();
+            stream.write_all(&request).unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in streams {
+        assert_eq!(client::read(&mut stream, false).unwrap().status, 200);
+    }
+    ready::until("every connection's end", PATIENCE, || {
+        shown(&server, "connections") == 1
+    })
+    .unwrap();
+    procfs::anonymous(child).unwrap().saturating_sub(before)
+}
+
+#[test]
+fn max_mem_free_bounds_what_a_burst_leaves_behind() {
+    let unbounded = kept_after_a_burst("MaxMemFree 0");
+    let bounded = kept_after_a_burst("MaxMemFree 64");
+    let by_default = kept_after_a_burst("");
+    eprintln!("kept: {unbounded} without bound, {by_default} by default, {bounded} with 64 KiB");
+    // Half of what the buffers hold is a margin for what else a request leaves.
+    assert!(
+        bounded + (4 << 20) < unbounded && by_default < unbounded,
+        "{bounded} of {unbounded}, {by_default} by default"
+    );
+}
+
 #[test]
 fn listen_backlog_bounds_what_waits_while_nobody_accepts() {
     let server = start("StartServers 1\nThreadsPerChild 1\nListenBacklog 1", FILES);
@@ -434,14 +477,13 @@ fn a_check_names_each_directive_that_takes_effect_later() {
     let later = [
         "AcceptMutex flock",
         "LockFile {root}/lock",
-        "MaxMemFree 100",
         "MaxRequestsPerChild 100",
         "MaxSpareThreads 100",
         "MinSpareThreads 10",
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
     ];
-    let now = "ThreadStackSize 200000\nReceiveBufferSize 65536\n";
+    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -458,6 +500,7 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "Listen",
         "PidFile",
         "DocumentRoot",
+        "MaxMemFree",
         "ThreadStackSize",
         "ReceiveBufferSize",
     ] {

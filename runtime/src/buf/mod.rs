@@ -2,4 +2,4 @@
 
 mod pool;
 pub use pool::Buffer;
-pub(crate) use pool::BufferPool;
+pub(crate) use pool::{BufferPool, KEPT};

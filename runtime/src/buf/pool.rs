@@ -1,23 +1,69 @@
 //! One worker's free list of equal buffers.
 
-use std::cell::RefCell;
+use crate::sys::heap;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
 /// Bytes a buffer holds.
 pub(crate) const CAPACITY: usize = 16 * 1024;
-/// Free buffers a worker keeps: enough for a batch of bursts that await at once, little enough to forget.
-const KEPT: usize = 16;
+/// Bytes of free buffers a worker keeps if nothing else is said: enough for a batch of bursts that await at once, little
+/// enough to forget.
+pub(crate) const KEPT: usize = 16 * CAPACITY;
+/// Bytes of buffers that are given up before it is worth to ask the allocator to give them up as well.
+const SURPLUS: usize = 16 * CAPACITY;
 
 /// The free list.
-#[derive(Clone, Default)]
-pub(crate) struct BufferPool(Rc<RefCell<Vec<Box<[u8]>>>>);
+#[derive(Clone)]
+pub(crate) struct BufferPool(Rc<Pool>);
+
+struct Pool {
+    free: RefCell<Vec<Box<[u8]>>>,
+    /// Free buffers that are kept.
+    most: usize,
+    lent: Cell<usize>,
+    /// Bytes given up since the allocator was last asked.
+    surplus: Cell<usize>,
+}
+
+impl Pool {
+    /// Keeps a buffer that comes back, or gives it up when there are enough.
+    fn give_back(&self, memory: Box<[u8]>) {
+        self.lent.set(self.lent.get() - 1);
+        let mut free = self.free.borrow_mut();
+        if free.len() < self.most {
+            return free.push(memory);
+        }
+        drop(memory);
+        self.surplus.set(self.surplus.get() + CAPACITY);
+        // More is given up than is still in use: a burst ebbs away. So it is asked a few times only, however big it was.
+        if self.surplus.get() >= SURPLUS.max(self.lent.get().saturating_mul(CAPACITY)) {
+            self.surplus.set(0);
+            heap::trim();
+        }
+    }
+}
 
 impl BufferPool {
+    /// Keeps at most so many bytes of free buffers, but never less than one buffer; 0 is without bound.
+    pub(crate) fn new(most: usize) -> Self {
+        Self(Rc::new(Pool {
+            free: RefCell::default(),
+            most: match most {
+                0 => usize::MAX,
+                bytes => (bytes / CAPACITY).max(1),
+            },
+            lent: Cell::new(0),
+            surplus: Cell::new(0),
+        }))
+    }
+
     /// A free buffer, or a new one.
     pub(crate) fn take(&self) -> Buffer {
+        self.0.lent.set(self.0.lent.get() + 1);
         let memory = self
             .0
+            .free
             .borrow_mut()
             .pop()
             .unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice());
@@ -121,10 +167,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut free = self.pool.0.borrow_mut();
-        if free.len() < KEPT {
-            free.push(std::mem::take(&mut self.memory));
-        }
+        self.pool.0.give_back(std::mem::take(&mut self.memory));
     }
 }
 
@@ -143,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_recycled_and_never_grows() {
-        let pool = BufferPool::default();
+        let pool = BufferPool::new(KEPT);
         let mut buffer = pool.take();
         let at = buffer.memory.as_ptr();
         assert_eq!(buffer.extend_from_slice(&vec![7; CAPACITY + 1]), CAPACITY);
@@ -153,5 +196,32 @@ mod tests {
         drop(buffer);
         let again = pool.take();
         assert_eq!((again.memory.as_ptr(), again.len()), (at, 0));
+    }
+
+    #[test]
+    fn no_more_is_kept_than_the_bound_and_one_buffer_always() {
+        for (bytes, kept) in [(3 * CAPACITY, 3), (4 * CAPACITY - 1, 3), (1, 1), (0, 100)] {
+            let pool = BufferPool::new(bytes);
+            let lent: Vec<Buffer> = (0..100).map(|_| pool.take()).collect();
+            drop(lent);
+            let Pool { free, lent, .. } = &*pool.0;
+            assert_eq!((free.borrow().len(), lent.get()), (kept, 0), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_allocator_is_asked_when_a_burst_ebbs_away_and_not_before() {
+        let pool = BufferPool::new(CAPACITY);
+        let mut lent: Vec<Buffer> = (0..100).map(|_| pool.take()).collect();
+        let surplus = || pool.0.surplus.get() / CAPACITY;
+        // One is kept; from then on each that comes back is surplus, until that is half of all.
+        lent.truncate(51);
+        assert_eq!(surplus(), 48);
+        lent.truncate(50);
+        assert_eq!(surplus(), 49);
+        lent.truncate(49);
+        assert_eq!(surplus(), 0);
+        lent.clear();
+        assert!(surplus() < SURPLUS / CAPACITY);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::thread::work;
 use super::{Runtime, Shared};
+use crate::buf::KEPT;
 use crate::error::{Error, Result};
 use crate::metrics::WorkerCounters;
 use crate::net::accept::Siblings;
@@ -39,6 +40,7 @@ pub struct Builder {
     name: String,
     first_byte: Duration,
     stack_size: Option<usize>,
+    free_memory: usize,
     siblings: Option<Box<dyn Siblings>>,
     counters: Vec<&'static WorkerCounters>,
 }
@@ -52,6 +54,7 @@ impl Builder {
             name: "parkade".into(),
             first_byte: Duration::from_secs(60),
             stack_size: None,
+            free_memory: KEPT,
             siblings: None,
             counters: Vec::new(),
         }
@@ -96,6 +99,14 @@ impl Builder {
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
+        self
+    }
+
+    /// How many bytes of free buffers each worker keeps for later, at least those of one buffer; 0 is without bound, 256 KiB
+    /// the default. What is above it goes back to the allocator, and from there to the system.
+    #[must_use]
+    pub fn free_memory(mut self, bytes: usize) -> Self {
+        self.free_memory = bytes;
         self
     }
 
@@ -150,7 +161,13 @@ impl Builder {
             .saturating_sub(own)
             .max(4);
         let first_byte = u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4);
-        let shared = Arc::new(Shared::new(homes, descriptors, self.siblings, first_byte));
+        let shared = Arc::new(Shared::new(
+            homes,
+            descriptors,
+            self.siblings,
+            first_byte,
+            self.free_memory,
+        ));
         let mut runtime = Runtime {
             shared: shared.clone(),
             threads: Vec::new(),

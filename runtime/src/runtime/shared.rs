@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     descriptors: u32,
     pub(crate) siblings: Option<Box<dyn Siblings>>,
     first_byte: AtomicU32,
+    /// Bytes of free buffers that each worker keeps at most; 0 is without bound.
+    pub(crate) free_memory: usize,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
     /// Home workers whose threads have ended.
@@ -42,6 +44,7 @@ impl Shared {
         descriptors: u32,
         siblings: Option<Box<dyn Siblings>>,
         first_byte: u32,
+        free_memory: usize,
     ) -> Self {
         Self {
             homes,
@@ -52,6 +55,7 @@ impl Shared {
             descriptors,
             siblings,
             first_byte: AtomicU32::new(first_byte),
+            free_memory,
             services: Mutex::default(),
             ended: Mutex::new(0),
             all_ended: Condvar::new(),
@@ -69,7 +73,7 @@ impl Shared {
             Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms(), None).unwrap())
         };
         let homes = pollsets.into_iter().enumerate().map(home).collect();
-        let shared = Self::new(homes, u32::MAX, None, 0);
+        let shared = Self::new(homes, u32::MAX, None, 0, crate::buf::KEPT);
         shared.add_service(Arc::new(service)).unwrap();
         Arc::new(shared)
     }

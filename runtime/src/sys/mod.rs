@@ -1,5 +1,6 @@
-//! The border to the kernel and to raw memory that is not readiness: mappings, clocks, sockets.
+//! The border to the kernel and to raw memory that is not readiness: mappings, clocks, sockets, the heap.
 
 pub(crate) mod clock;
+pub(crate) mod heap;
 pub(crate) mod mapping;
 pub(crate) mod socket;

@@ -116,12 +116,13 @@ thread_local! {
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, home: Arc<Home>) -> Rc<Self> {
+        let pool = BufferPool::new(shared.free_memory);
         let worker = Rc::new(Self {
             shared,
             home,
             now: Cell::new(0),
             unix: Cell::new(0),
-            pool: BufferPool::default(),
+            pool,
             timers: RefCell::default(),
             accepting: RefCell::default(),
             tasks: RefCell::default(),

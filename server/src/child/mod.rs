@@ -117,6 +117,7 @@ fn start(
         .workers(Workers::Count(homes))
         .reserves(threads - homes)
         .name("worker")
+        .free_memory(*config.max_mem_free as usize * 1024)
         .stack_size(stack::size(*config.thread_stack_size))
         .first_byte_timeout(if header.initial.is_zero() {
             *config.main.timeout
