@@ -548,14 +548,12 @@ fn under_load_no_request_is_lost_or_doubled_and_no_descriptor_stays() {
     let many = many();
     let (a, b, address) = pair(2, Keepalive::secs(60));
     let threads = 4;
-    let stop = AtomicBool::new(false);
+    let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     let mut files = Vec::new();
     let mut clients = std::thread::scope(|scope| {
-        let asked = AtomicUsize::new(0);
-        let asked = &asked;
         let clients: Vec<_> = (0..threads)
             .map(|_| {
-                let stop = &stop;
+                let (stop, asked) = (&stop, &asked);
                 scope.spawn(move || {
                     let mut streams: Vec<_> =
                         (0..many / threads).map(|_| connect(address)).collect();
