@@ -80,22 +80,25 @@ impl Accepting {
 impl Worker {
     /// Starts to accept from a listener.
     pub(crate) fn listen(self: &Rc<Self>, id: u8, listener: &Arc<OwnedFd>) {
+        let listener = Listening {
+            id,
+            fd: listener.clone(),
+            since_rotation: 0,
+        };
         if !self.shared.running() {
-            return;
+            // It comes too late to be waited for, but perhaps its clients do not.
+            self.accept_the_last(&listener);
+            return self.home.tell();
         }
         let added = self.home.pollset.add(
-            listener.as_fd(),
+            listener.fd.as_fd(),
             LISTENER + u64::from(id),
             Interest::Listener,
         );
         if let Err(e) = added {
             tracing::error!(target: "parkade", "worker {}: adding a listener: {e}", self.home.id);
         }
-        self.accepting.borrow_mut().listeners.push(Listening {
-            id,
-            fd: listener.clone(),
-            since_rotation: 0,
-        });
+        self.accepting.borrow_mut().listeners.push(listener);
     }
 
     /// A listener has connections.

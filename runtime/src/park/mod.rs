@@ -13,3 +13,5 @@ pub(crate) mod wheel;
 
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(all(test, not(loom)))]
+mod moves;

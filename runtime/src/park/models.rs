@@ -3,9 +3,10 @@
 
 use super::harvest::HarvestWord;
 use super::state::{
-    ACTIVE, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY, WRITING,
+    ACTIVE, MOVING, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY,
+    WRITING,
 };
-use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
@@ -393,5 +394,119 @@ fn models_no_foreign_deadline_is_slept_through() {
                 "asleep until {next_due}, due at {EARLY}"
             );
         }
+    });
+}
+
+/// A move, an event and a deadline at once: exactly one has the slot. What the mover gives away is used again under the
+/// next generation, and no late event touches that.
+#[test]
+fn models_move_against_readiness_timeout_and_reuse() {
+    loom::model(|| {
+        let state = word(PARKED);
+        let winners = Arc::new(AtomicUsize::new(0));
+        let harvester = {
+            let (state, winners) = (state.clone(), winners.clone());
+            thread::spawn(move || {
+                let seen = state.readiness(GENERATION, OTHER, READY);
+                if matches!(seen, Readiness::Claimed(_)) {
+                    winners.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let ticker = {
+            let (state, winners) = (state.clone(), winners.clone());
+            thread::spawn(move || {
+                if state.expire(GENERATION, OTHER).is_some() {
+                    winners.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let moved = state.depart(GENERATION).is_some();
+        if moved {
+            winners.fetch_add(1, Ordering::Relaxed);
+            state.retire();
+            state.publish(GENERATION + 1, OWNER, PARKED);
+        }
+        harvester.join().unwrap();
+        ticker.join().unwrap();
+        assert_eq!(winners.load(Ordering::Relaxed), 1);
+        if moved {
+            assert_eq!(state.peek(), Snapshot::new(GENERATION + 1, OWNER, PARKED));
+        }
+    });
+}
+
+/// A request that comes while a move fails: the event of the old registration may come at any time, that of the new one
+/// after the registration. Whatever their order, the connection is claimed once and nobody is left waiting.
+#[test]
+fn models_failed_move_against_readiness() {
+    loom::model(|| {
+        let state = word(PARKED);
+        let registered = Arc::new(AtomicBool::new(false));
+        let harvester = {
+            let (state, registered) = (state.clone(), registered.clone());
+            thread::spawn(move || {
+                let old = state.readiness(GENERATION, OTHER, READY);
+                // The kernel reports once per registration.
+                let reported = registered.swap(false, Ordering::AcqRel);
+                let new = reported.then(|| state.readiness(GENERATION, OTHER, READY));
+                [Some(old), new]
+            })
+        };
+        let moved = state.depart(GENERATION).is_some();
+        if moved {
+            state.land();
+            loop {
+                registered.swap(true, Ordering::AcqRel);
+                if state.rest(PARKED, READY | RDHUP) == Rest::Resting {
+                    break;
+                }
+                state.mark(0, READY | WREADY | RDHUP);
+            }
+        }
+        let mut seen = harvester.join().unwrap().to_vec();
+        if registered.swap(false, Ordering::AcqRel) {
+            seen.push(Some(state.readiness(GENERATION, OTHER, READY)));
+        }
+        let claims = seen.iter().flatten();
+        let claims = claims.filter(|s| matches!(s, Readiness::Claimed(_)));
+        assert_eq!(claims.count(), 1, "{moved} {seen:?}");
+        let left = state.peek();
+        assert!(left.has(ACTIVE) && !left.has(PARKED | MOVING), "{left:?}");
+    });
+}
+
+/// The wheel comes by while a connection is away, and drops its link; whoever lays it back to rest sees that, or the
+/// wheel sees it at rest.
+#[test]
+fn models_failed_move_keeps_the_deadline() {
+    loom::model(|| {
+        let state = word(PARKED);
+        let linked = Arc::new(AtomicBool::new(true));
+        let ticker = {
+            let (state, linked) = (state.clone(), linked.clone());
+            thread::spawn(move || {
+                linked.store(false, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                if state.peek().has(ACTIVE | MOVING) {
+                    return false;
+                }
+                state.expire(GENERATION, OWNER).is_some()
+            })
+        };
+        if state.depart(GENERATION).is_some() {
+            state.land();
+            assert_eq!(state.rest(PARKED, READY | RDHUP), Rest::Resting);
+            fence(Ordering::SeqCst);
+            if !linked.load(Ordering::Relaxed) {
+                linked.store(true, Ordering::Relaxed);
+            }
+        }
+        let expired = ticker.join().unwrap();
+        assert!(
+            expired || linked.load(Ordering::Relaxed),
+            "{:?}",
+            state.peek()
+        );
     });
 }

@@ -117,7 +117,7 @@ pub(crate) enum Rest {
 pub(crate) struct StateWord(AtomicU64);
 
 impl StateWord {
-    #[cfg(loom)]
+    #[cfg(any(test, loom))]
     pub(crate) fn new(s: Snapshot) -> Self {
         Self(AtomicU64::new(s.0))
     }
