@@ -257,6 +257,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("authz_host_module", "mod_authz_host.c"),
     ("log_config_module", "mod_log_config.c"),
     ("reqtimeout_module", "mod_reqtimeout.c"),
+    ("status_module", "mod_status.c"),
 ];
 
 /// Looks a directive up by name or alias, ignoring case; sections are named `<Name`.

@@ -94,6 +94,22 @@ fn ask(stream: &mut TcpStream, what: &str) -> String {
     line(stream)
 }
 
+/// Nothing more has come, and the connection is open.
+fn silent(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let found = stream.read(&mut [0; 64]).map_err(|e| e.kind());
+    stream.set_nonblocking(false).unwrap();
+    found == Err(ErrorKind::WouldBlock)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn hand_over(handle: &Handle) -> Receiver<()> {
     let (send, news) = channel();
     handle.hand_over(LIMIT, move || {
