@@ -181,7 +181,7 @@ impl Load {
                         if n % 2 == 0 {
                             load.kept(address)
                         } else {
-                            load.new(address)
+                            load.fresh(address)
                         }
                     })
                 })
@@ -212,7 +212,7 @@ impl Load {
         Ok(())
     }
 
-    fn new(&self, address: SocketAddr) -> io::Result<()> {
+    fn fresh(&self, address: SocketAddr) -> io::Result<()> {
         while !self.stop.load(Relaxed) {
             let response = ask(&mut client::connect(address)?, "/a.txt")?;
             assert_eq!(response.status, 200);
