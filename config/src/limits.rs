@@ -157,7 +157,9 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
             start = children;
         }
     }
-    let mut min_spare = asked.min_spare_threads.unwrap_or(75);
+    // A server that nobody asked to grow does not begin with that.
+    let least = DEFAULT_MIN_SPARE.min((start * threads / 2).max(1));
+    let mut min_spare = asked.min_spare_threads.unwrap_or(least);
     if min_spare < 1 {
         let text = format!(
             "MinSpareThreads of {min_spare} not allowed, increasing to 1 to avoid almost certain server failure. \
@@ -200,6 +202,8 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
     (limits, notes.0)
 }
 
+/// `MinSpareThreads` where it is not set, but at most half of the threads that there are at the start.
+const DEFAULT_MIN_SPARE: i64 = 75;
 const DEFAULT_MAX_CLIENTS: i64 = 400;
 
 /// Children and slots per child.

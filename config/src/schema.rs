@@ -106,8 +106,8 @@ table! {
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
     "MaxMemFree" [], 1..1, SERVER, "2048", E, "KiB of free buffers that each worker thread may keep, 0 for no bound";
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
-    "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
-    "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
+    "MaxSpareThreads" [], 1..1, SERVER, "250", E, "the most idle threads";
+    "MinSpareThreads" [], 1..1, SERVER, "75", E, "the fewest idle threads";
     "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";

@@ -32,6 +32,8 @@ pub(crate) enum News {
     Ready,
     /// It has accepted as many connections as it may, or was told by a signal to go: it is to be replaced.
     Leaving,
+    /// Few of its request slots are free.
+    Busy,
 }
 
 /// What came.
@@ -61,6 +63,7 @@ const GIVE: u8 = b'g';
 const TAKE: u8 = b't';
 const READY: u8 = b'r';
 const LEAVING: u8 = b'l';
+const BUSY: u8 = b'b';
 /// Milliseconds that stand for "as long as they take".
 const UNBOUNDED: u64 = u64::MAX;
 /// The longest message.
@@ -116,6 +119,7 @@ impl News {
         let word = match self {
             Self::Ready => READY,
             Self::Leaving => LEAVING,
+            Self::Busy => BUSY,
         };
         send(to, &[word], None)
     }
@@ -128,6 +132,7 @@ impl News {
                 Ok((0, _)) => Heard::Ended,
                 Ok((1, _)) if bytes[0] == READY => Heard::Said(Self::Ready),
                 Ok((1, _)) if bytes[0] == LEAVING => Heard::Said(Self::Leaving),
+                Ok((1, _)) if bytes[0] == BUSY => Heard::Said(Self::Busy),
                 Ok(_) => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
                 Err(_) => Heard::Ended,

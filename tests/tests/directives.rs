@@ -484,8 +484,6 @@ fn a_check_names_each_directive_that_takes_effect_later() {
     let later = [
         "AcceptMutex flock",
         "LockFile {root}/lock",
-        "MaxSpareThreads 100",
-        "MinSpareThreads 10",
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
     ];

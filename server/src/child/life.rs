@@ -47,6 +47,8 @@ pub(super) struct Started {
     pub(super) addresses: Vec<SocketAddr>,
     /// Readable when this child has accepted as many connections as it may.
     pub(super) spent: OwnedFd,
+    /// Readable when few of its request slots are free.
+    pub(super) busy: OwnedFd,
 }
 
 struct Life<'a> {
@@ -70,6 +72,7 @@ struct Life<'a> {
     addresses: Vec<SocketAddr>,
     /// Readable when this child has accepted as many connections as it may.
     spent: OwnedFd,
+    busy: OwnedFd,
 }
 
 /// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
@@ -91,6 +94,7 @@ pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -
         more: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         addresses: started.addresses,
         spent: started.spent,
+        busy: started.busy,
     };
     while life.turn()? {}
     Ok(())
@@ -113,6 +117,9 @@ impl Life<'_> {
         if count(&self.spent) > 0 {
             self.ask_to_leave();
         }
+        if count(&self.busy) > 0 {
+            let _ = self.control.map(|c| News::Busy.send(c));
+        }
         self.taking.go_on(&self.handle);
         self.give();
         if due.is_some_and(|at| Instant::now() >= at) {
@@ -133,6 +140,7 @@ impl Life<'_> {
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.more, PollFlags::IN),
             PollFd::new(&self.spent, PollFlags::IN),
+            PollFd::new(&self.busy, PollFlags::IN),
         ];
         waits.extend(self.control.map(|c| PollFd::new(c, PollFlags::IN)));
         waits.extend(self.done.as_ref().map(|d| PollFd::new(d, PollFlags::IN)));

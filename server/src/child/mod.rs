@@ -127,7 +127,10 @@ fn start(
         .counters(board.workers(place.record).iter().collect())
         .siblings(Siblings::new(board.clone(), place.record, limit))
         .build()?;
-    let slots = Slots::new(board.clone(), place.record, config.limits.slots_per_child);
+    let busy = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let tell = supervised.then(|| busy.try_clone()).transpose()?;
+    let most = config.limits.slots_per_child;
+    let slots = Slots::new(board.clone(), place.record, most, tell);
     let site = Arc::new(Site::new(settings, slots));
     if let Some(child) = board.child(place.record) {
         child.pid.store(std::process::id(), Relaxed);
@@ -149,6 +152,7 @@ fn start(
         taking: Taking::new(site, logs.clone(), numbers),
         addresses,
         spent,
+        busy,
     })
 }
 

@@ -8,12 +8,14 @@ use crate::scoreboard::{Beginning, Board, Child, Detail, Doing, monotonic};
 use parkade_http::Request;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::Relaxed;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// The slots of this child.
 pub(crate) struct Slots {
+    busy: Option<OwnedFd>,
     board: Arc<Board>,
     record: usize,
     most: u32,
@@ -44,8 +46,10 @@ impl Queue {
 }
 
 impl Slots {
-    pub(crate) fn new(board: Arc<Board>, record: usize, most: u32) -> Self {
+    /// `busy`, an eventfd, is written to when the supervisor wants to hear that few are free.
+    pub(crate) fn new(board: Arc<Board>, record: usize, most: u32, busy: Option<OwnedFd>) -> Self {
         Self {
+            busy,
             board,
             record,
             most: most.max(1),
@@ -86,6 +90,19 @@ impl Slots {
             record.busy.store(queue.taken, Relaxed);
             let waiting = u32::try_from(queue.waiting.len()).unwrap_or(u32::MAX);
             record.waiting.store(waiting, Relaxed);
+        }
+        let low = &self.board.header().low_water;
+        if self.most - queue.taken < low.load(Relaxed) {
+            self.tell_once(low);
+        }
+    }
+
+    #[cold]
+    fn tell_once(&self, low: &AtomicU32) {
+        if let Some(busy) = &self.busy
+            && low.swap(0, Relaxed) > 0
+        {
+            let _ = rustix::io::write(busy, &1_u64.to_ne_bytes());
         }
     }
 
@@ -231,7 +248,7 @@ mod tests {
         };
         let board = Arc::new(Board::new(size, 0).unwrap());
         let at = board.claim(most).unwrap();
-        (Slots::new(board.clone(), at, most), board)
+        (Slots::new(board.clone(), at, most, None), board)
     }
 
     fn shown(board: &Board) -> (u32, u32) {

@@ -37,7 +37,8 @@ pub(crate) struct Header {
     /// Children that may serve at once: free records beyond these are not shown.
     pub(crate) planned: AtomicU32,
     pub(crate) supervisor: AtomicU32,
-    _spare: AtomicU32,
+    /// A child with fewer free slots tells the supervisor, and stores 0: once is enough.
+    pub(crate) low_water: AtomicU32,
     /// What children that have ended had counted; `took` in nanoseconds.
     pub(crate) gone_requests: AtomicU64,
     pub(crate) gone_bytes: AtomicU64,

@@ -50,6 +50,8 @@ pub(super) struct Child {
     pub(super) phase: Phase,
     /// It will say no more.
     pub(super) silent: bool,
+    /// It has said that few of its slots are free.
+    pub(super) busy: bool,
 }
 
 impl Child {
@@ -68,6 +70,7 @@ impl Child {
                     let text = format!("child {} is to be replaced", self.pid);
                     write("mpm_event", Level::Debug, &text);
                 }
+                Heard::Said(News::Busy) => self.busy = true,
                 Heard::Said(_) => {}
                 Heard::Nothing => return,
                 // It is dying: the signal is on its way.
@@ -160,6 +163,15 @@ impl Children {
     pub(super) fn serving(&self, generation: u32) -> usize {
         let serves = |c: &&Child| c.generation == generation && c.phase == Phase::Serving;
         self.all.iter().filter(serves).count()
+    }
+
+    /// Whether one of them has said that it is busy, since this was asked last.
+    pub(super) fn were_busy(&mut self) -> bool {
+        let mut any = false;
+        for child in &mut self.all {
+            any |= std::mem::take(&mut child.busy);
+        }
+        any
     }
 
     /// When the next start may be tried.

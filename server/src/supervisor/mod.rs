@@ -2,7 +2,7 @@
 //! replaces those that die and stops everything when it is told to.
 //!
 //! `listeners` opens the sockets, `pidfile` keeps the PidFile, `detach` leaves the terminal, `plan` is what a generation
-//! of children is made from. `watch` is the loop, `restart` puts one generation in another's place, `handover` says
+//! of children is made from. `watch` is the loop, `restart` puts one generation in another's place, `spare` says how many children there should be, `handover` says
 //! whose connections go to whom, `children` are those there are.
 
 mod children;
@@ -12,6 +12,7 @@ mod listeners;
 pub(crate) mod pidfile;
 mod plan;
 mod restart;
+mod spare;
 mod watch;
 
 use crate::child;

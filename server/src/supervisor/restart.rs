@@ -40,6 +40,8 @@ impl Kind {
 /// A generation that is to take over.
 pub(super) struct Next {
     pub(super) plan: Plan,
+    /// Children that take over.
+    pub(super) wanted: usize,
     kind: Kind,
     /// A PidFile at another path than the one before.
     pid_file: Option<PidFile>,
@@ -117,7 +119,10 @@ impl Supervisor {
         }
         // The children of the new generation write there from the first; so does the supervisor.
         let logs = errors.install();
+        // As many as now, if there had to be more than at the start.
+        let most = plan.settings.config.limits.children as usize;
         Ok(Next {
+            wanted: plan.start_servers().max(self.wanted.min(most)),
             plan,
             kind,
             pid_file,
@@ -150,7 +155,8 @@ impl Supervisor {
             write("core", Level::Error, &format!("fatal signals: {e}"));
         }
         let number = self.generation();
-        self.wanted = self.current.start_servers();
+        self.wanted = self.children.staying(self.generation());
+        self.watches = true;
         let grace = match next.kind {
             Kind::Graceful => self.drain_timeout(),
             Kind::Hard => Some(Duration::ZERO),

@@ -6,6 +6,7 @@ use super::handover;
 use super::pidfile::PidFile;
 use super::plan::Plan;
 use super::restart::{Kind, Next};
+use super::spare::{self, Load, Spare, Step};
 use crate::child;
 use crate::cli::Options;
 use crate::control::{self, Order};
@@ -37,6 +38,9 @@ pub(super) struct Supervisor {
     /// Children of the generation that serves.
     pub(super) wanted: usize,
     signals: SignalFd,
+    spare: Spare,
+    /// Whether the number of children is looked at again when its window is over.
+    pub(super) watches: bool,
 }
 
 /// What a signal comes to.
@@ -62,6 +66,8 @@ impl Supervisor {
             children: Children::new(),
             pid_file,
             signals: SignalFd::with_flags(&child::signals(), flags)?,
+            spare: Spare::new(),
+            watches: true,
         })
     }
 
@@ -115,8 +121,61 @@ impl Supervisor {
             self.fill(detached)?;
             self.see_to_the_next();
             self.replace_leaving();
+            self.keep_spare_threads();
             self.children.end_overdue();
         }
+    }
+
+    /// Starts or ends children, so that neither too few nor too many threads are idle.
+    fn keep_spare_threads(&mut self) {
+        let number = self.generation();
+        self.watches |= self.children.were_busy();
+        // While children come or go, their number says little.
+        let settled = self.children.serving(number) == self.wanted && self.next.is_none();
+        if !self.watches || !settled {
+            return;
+        }
+        let limits = self.current.settings.config.limits;
+        let serves = |c: &&Child| c.generation == number && c.phase == Phase::Serving;
+        let serving = self.children.iter().filter(serves);
+        let loads: Vec<(Load, nix::unistd::Pid)> = serving
+            .filter_map(|c| {
+                let record = c.board.child(c.record)?;
+                let load = Load {
+                    busy: record.busy.load(Relaxed),
+                    slots: record.slots.load(Relaxed),
+                };
+                Some((load, c.pid))
+            })
+            .collect();
+        let all: Vec<Load> = loads.iter().map(|(load, _)| *load).collect();
+        if Instant::now() < self.spare.next() {
+            return;
+        }
+        let (step, words) = self.spare.look(&limits, &all, Instant::now());
+        if let Some(words) = words {
+            write("mpm_event", Level::Error, &words);
+        }
+        match step {
+            Step::Nothing => {}
+            Step::Grow(n) => self.wanted += n as usize,
+            Step::Shrink => {
+                // The one with the fewest requests in progress.
+                let least = loads.iter().min_by_key(|(load, _)| load.busy);
+                if let Some((_, pid)) = least {
+                    self.wanted -= 1;
+                    let grace = self.drain_timeout();
+                    handover::drain(&mut self.children, &[*pid], number, grace);
+                }
+            }
+        }
+        self.watches = step != Step::Nothing || self.spare.watches(&limits, &all);
+        let low = if self.watches || limits.fixed {
+            0
+        } else {
+            spare::low_water(&limits, all.len())
+        };
+        self.current.board.header().low_water.store(low, Relaxed);
     }
 
     /// When something is to be done though nothing happens.
@@ -124,12 +183,16 @@ impl Supervisor {
         let starts = self.children.staying(self.generation()) < self.wanted
             || self.next.as_ref().is_some_and(|n| {
                 let number = n.plan.board.header().generation.load(Relaxed);
-                self.children.staying(number) < n.plan.start_servers()
+                self.children.staying(number) < n.wanted
             });
         let starts = starts.then(|| self.children.not_before());
         let next = self.next.as_ref().map(Next::deadline);
         let overdue = self.children.next_overdue();
-        [starts, next, overdue].into_iter().flatten().min()
+        let settled = self.children.serving(self.generation()) == self.wanted;
+        let fixed = self.current.settings.config.limits.fixed;
+        let spare =
+            (self.watches && settled && !fixed && self.next.is_none()).then(|| self.spare.next());
+        [starts, next, overdue, spare].into_iter().flatten().min()
     }
 
     /// What the next signal asks for.
@@ -181,7 +244,7 @@ impl Supervisor {
     fn see_to_the_next(&mut self) {
         let Some(next) = &self.next else { return };
         let number = next.plan.board.header().generation.load(Relaxed);
-        if self.children.serving(number) >= next.plan.start_servers() {
+        if self.children.serving(number) >= next.wanted {
             self.commit();
         } else if Instant::now() >= next.deadline() {
             self.give_up("the new children do not come to serve");
@@ -227,7 +290,7 @@ impl Supervisor {
         }
         while let Some(next) = &self.next {
             let number = next.plan.board.header().generation.load(Relaxed);
-            let enough = self.children.staying(number) >= next.plan.start_servers();
+            let enough = self.children.staying(number) >= next.wanted;
             if enough || Instant::now() < self.children.not_before() {
                 break;
             }
@@ -280,6 +343,7 @@ impl Supervisor {
                     cores,
                     phase: Phase::Starting,
                     silent: false,
+                    busy: false,
                 });
                 Ok(())
             }
