@@ -60,19 +60,26 @@ fn spare_growth() {
     ready::until("a word in the log", PATIENCE, || {
         server
             .text("error.log")
-            .contains("reached MaxRequestWorkers")
+            .contains("has reached MaxRequestWorkers")
     })
     .unwrap();
     std::thread::sleep(Duration::from_millis(2500));
     let log = server.text("error.log");
-    assert_eq!(log.matches("reached MaxRequestWorkers").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("has reached MaxRequestWorkers").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[test]
 fn spare_shrink() {
     let server = start(LIMITS);
-    let held = hold(&server, 12, 5_000);
-    children(&server, 8);
+    let held = hold(&server, 12, 10_000);
+    ready::until("more children", PATIENCE, || {
+        server.children().unwrap().len() > 4
+    })
+    .unwrap();
     let mut kept: Vec<TcpStream> = (0..40)
         .map(|_| client::connect(server.address()).unwrap())
         .collect();

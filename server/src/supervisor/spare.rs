@@ -40,8 +40,8 @@ pub(super) enum Step {
 pub(super) struct Spare {
     rate: u32,
     next: Instant,
-    /// The log was told that there can be no more.
-    told: bool,
+    /// The log was told that nearly no more, and that no more threads can be idle.
+    told: [bool; 2],
 }
 
 impl Spare {
@@ -49,7 +49,7 @@ impl Spare {
         Self {
             rate: 1,
             next: Instant::now(),
-            told: false,
+            told: [false; 2],
         }
     }
 
@@ -82,11 +82,14 @@ impl Spare {
         let room = limits.children.saturating_sub(count);
         if room == 0 {
             self.rate = 1;
-            let words = (!std::mem::replace(&mut self.told, true)).then(|| match idle {
-                0 => "the server has reached MaxRequestWorkers: consider raising it; requests wait for a slot"
-                    .to_owned(),
-                _ => "the server is within MinSpareThreads of MaxRequestWorkers: consider raising it".to_owned(),
-            });
+            let told = &mut self.told[usize::from(idle == 0)];
+            let what = if idle == 0 {
+                "reached"
+            } else {
+                "nearly reached (within MinSpareThreads of)"
+            };
+            let words = (!std::mem::replace(told, true))
+                .then(|| format!("the server has {what} MaxRequestWorkers: consider raising it"));
             return (Step::Nothing, words);
         }
         let grow = self.rate.min(room);
@@ -166,8 +169,8 @@ mod tests {
             told.extend(words);
         }
         assert_eq!(steps, [1, 2, 4, 8, 4], "20 children are the most");
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[1].contains("MaxRequestWorkers"));
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[2].contains("MaxRequestWorkers"));
         // Within a window nothing happens.
         assert_eq!(spare.look(&limits, &children(&[4]), now).0, Step::Nothing);
     }
