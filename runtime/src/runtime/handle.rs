@@ -39,7 +39,8 @@ impl Handle {
     /// are cut, once; a request that begins later is served. The runtime stays until [`Handle::shutdown`].
     ///
     /// `news` is called by workers whenever a connection comes to rest or ends from now on, and must not block: it may
-    /// set a flag or write an eventfd(2). Only the first call's counts.
+    /// set a flag or write an eventfd(2). It lives as long as the runtime, so it should not own a handle. Only the first
+    /// call's counts.
     ///
     /// ```
     /// use parkade::{Conn, Departing, Keepalive, Next, Runtime, Workers};
@@ -92,8 +93,8 @@ impl Handle {
 
     /// Takes at most `most` parked connections, to be given to another process; from any thread.
     ///
-    /// A connection with more than 64 KiB of unfinished input is not taken. Fewer than `most` means that no others are
-    /// parked at the moment.
+    /// A connection with more than 64 KiB of unfinished input is not taken. When fewer than `most` come, no others were at
+    /// rest; news tell when to ask again.
     pub fn take_parked(&self, most: usize, into: &mut Vec<Departing>) {
         moving::take(&self.0, most, into);
     }
