@@ -1,72 +1,12 @@
-//! Work that blocks, on threads that do nothing else: the reserves.
+//! Work that blocks, on threads that a handler does not hold up: the reserves.
 
 use crate::worker::Worker;
-use std::collections::VecDeque;
+use crate::worker::reserve::Work;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
-
-type Work = Box<dyn FnOnce() + Send>;
-
-/// The queue that reserves sleep on.
-#[derive(Default)]
-pub(crate) struct Reserves {
-    state: Mutex<Queue>,
-    work: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Work>,
-    closed: bool,
-    threads: usize,
-}
-
-impl Reserves {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The life of one reserve thread.
-    pub(crate) fn run(&self) {
-        let mut queue = self.lock();
-        queue.threads += 1;
-        loop {
-            if let Some(work) = queue.waiting.pop_front() {
-                drop(queue);
-                work();
-                queue = self.lock();
-            } else if queue.closed {
-                return;
-            } else {
-                queue = self
-                    .work
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-    }
-
-    /// Hands work over; gives it back if there is no thread to do it.
-    fn submit(&self, work: Work) -> Result<(), Work> {
-        let mut queue = self.lock();
-        if queue.threads == 0 || queue.closed {
-            return Err(work);
-        }
-        queue.waiting.push_back(work);
-        drop(queue);
-        self.work.notify_one();
-        Ok(())
-    }
-
-    /// What is queued is still done, then the threads end.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.work.notify_all();
-    }
-}
 
 struct Answer<T> {
     state: Mutex<(Option<std::thread::Result<T>>, Option<Waker>)>,

@@ -201,7 +201,7 @@ impl fmt::Debug for Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// One entry per worker.
+    /// One entry per worker, then one per reserve that has helped.
     pub workers: Vec<WorkerMetrics>,
 }
 
@@ -229,7 +229,7 @@ pub struct WorkerMetrics {
     pub timeouts: u64,
     /// Panics caught, in bursts and in tasks.
     pub panics: u64,
-    /// Events taken over from stuck neighbours.
+    /// Events of connections that a reserve took over because their worker was stuck.
     pub rescued: u64,
     /// Parked connections closed for want of descriptors.
     pub evicted: u64,
@@ -248,6 +248,12 @@ impl Metrics {
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.workers.iter().map(|w| w.connections).sum()
+    }
+
+    /// Events taken over from stuck workers in all.
+    #[must_use]
+    pub fn rescued(&self) -> u64 {
+        self.workers.iter().map(|w| w.rescued).sum()
     }
 }
 

@@ -53,10 +53,9 @@ fn measured(path: &str, more: &str) -> u64 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (control, told) = control::channel().unwrap();
-    let homes = child::homes(1);
     let size = Size {
         children: 1,
-        workers: homes,
+        workers: child::places(1),
         slots: settings.config.limits.slots_per_child as usize,
         extended: settings.config.extended_status(),
     };

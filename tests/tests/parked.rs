@@ -13,9 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_secs(3);
 
 fn start(children: usize) -> Server {
+    // Two more than the workers: a monitor, and whoever helps.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 2;
     let configuration = format!(
         "ServerRoot {{root}}\nListen {{listen}}\n{{user}}\nPidFile {{root}}/pid\nErrorLog {{root}}/error.log\n\
-         StartServers {children}\nServerLimit {children}\nThreadsPerChild 2\nKeepAliveTimeout 300\n\
+         StartServers {children}\nServerLimit {children}\nThreadsPerChild {threads}\nKeepAliveTimeout 300\n\
          DocumentRoot {{root}}/site\n<Directory {{root}}/site>\n  Require all granted\n</Directory>\n"
     );
     let server = Server::start(&configuration, &[("site/a.txt", b"Hello, World!")]).unwrap();

@@ -163,6 +163,14 @@ impl<S: Service> Bursts<S> {
         }
     }
 
+    /// A future is about to be polled for the first time, which may take its time: what others have been answered goes
+    /// out before.
+    #[cold]
+    #[inline(never)]
+    fn catch_up_early(&self, worker: &Rc<Worker>) {
+        LocalService::catch_up(self, worker);
+    }
+
     fn recycle(&self, index: u32, cell: BurstCell<S::Burst>) {
         let mut hot = self.hot.borrow_mut();
         if hot.is_none() {
@@ -208,6 +216,9 @@ impl<S: Service> LocalService for Bursts<S> {
             Ok(Attempt::Burst(future)) => {
                 let taken = hot.take();
                 drop(hot);
+                if self.put_off.get() > 0 {
+                    self.catch_up_early(worker);
+                }
                 if let Some((index, mut cell)) = taken {
                     cell.future.as_mut().project().set(Some(future));
                     self.drive(worker, index, cell);

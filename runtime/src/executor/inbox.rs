@@ -15,6 +15,8 @@ pub(crate) enum Message {
     Waiter(u32),
     /// Another thread has linked a connection that is due earlier than what this worker knew of.
     Due,
+    /// Help a home that is stuck in its turn.
+    Help { home: u16, turn: u64 },
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.

@@ -146,6 +146,28 @@ impl Worker {
         }
     }
 
+    /// Accepts while no home worker can; whether anybody was let in. Siblings that could have are left the rest.
+    pub(crate) fn accept_instead(self: &Rc<Self>, id: u8) -> bool {
+        let Some(fd) = self.shared.listener(id) else {
+            return false;
+        };
+        let siblings = self.shared.siblings.as_ref();
+        for turn in 0..TURN {
+            if !self.shared.running()
+                || self.shared.descriptors_short()
+                || siblings.is_some_and(|s| s.yield_to())
+            {
+                return turn > 0;
+            }
+            match socket::accept(fd.as_fd()) {
+                Ok((socket, peer)) => self.place(socket, peer, id),
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
+                Err(_) => return turn > 0,
+            }
+        }
+        true
+    }
+
     /// A failing accept is tried again and again; the log hears of it once a second.
     fn say_short(&self, e: Errno) {
         let now = self.now.get();

@@ -40,6 +40,7 @@ impl Epoll {
             Interest::Connection => connection,
             Interest::ConnectionOut => connection | EventFlags::OUT,
             Interest::Listener => EventFlags::IN | EventFlags::EXCLUSIVE,
+            Interest::Pollset => EventFlags::IN,
         }
     }
 }
@@ -85,6 +86,23 @@ impl Pollset for Epoll {
             }));
             Ok(())
         })
+    }
+
+    fn take(&self) -> io::Result<Option<Event>> {
+        let mut array = [MaybeUninit::<epoll::Event>::uninit(); 1];
+        let at_once = Timespec::default();
+        match epoll::wait(self.epoll.as_fd(), &mut array[..], Some(&at_once)) {
+            Ok((ready, _)) => Ok(ready.first().map(|e| Event {
+                token: e.data.u64(),
+                edges: edges(e.flags),
+            })),
+            Err(rustix::io::Errno::INTR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.epoll.as_fd())
     }
 
     fn wake(&self) {

@@ -87,6 +87,14 @@ impl Pollset for Mock {
         Ok(())
     }
 
+    fn take(&self) -> io::Result<Option<Event>> {
+        Ok(self.0.lock().unwrap().events.pop_front())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     fn wake(&self) {
         self.push([Event {
             token: WAKE,

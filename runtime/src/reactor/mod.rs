@@ -40,6 +40,8 @@ pub(crate) enum Interest {
     ConnectionOut,
     /// Input, level-triggered, one of several waiting pollsets is woken.
     Listener,
+    /// Another pollset: events wait in it; level-triggered.
+    Pollset,
 }
 
 /// A set of descriptors whose readiness one worker waits for.
@@ -52,6 +54,10 @@ pub(crate) trait Pollset: Send + Sync {
     fn delete(&self, fd: BorrowedFd<'_>) -> io::Result<()>;
     /// Waits for at most [`BATCH`] events; `None` waits without limit. An interrupted wait is no event.
     fn wait(&self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()>;
+    /// Takes out one event that is there now.
+    fn take(&self) -> io::Result<Option<Event>>;
+    /// What can be added to another pollset as [`Interest::Pollset`], where the backend has such a thing.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
     /// Ends the current or the next wait, which then reports [`WAKE`].
     fn wake(&self);
 }
@@ -60,6 +66,9 @@ pub(crate) trait Pollset: Send + Sync {
 pub(crate) const WAKE: u64 = u64::MAX;
 /// Tokens of listeners: `LISTENER + n`. No connection has generation 0.
 pub(crate) const LISTENER: u64 = 0xFFFF_0000;
+
+/// Tokens of pollsets of stuck neighbours: `STUCK + home`. No slot has such an index.
+pub(crate) const STUCK: u64 = 0xFFFE_0000;
 
 /// `generation << 32 | index`.
 pub(crate) fn token(generation: u32, index: u32) -> u64 {

@@ -1,6 +1,6 @@
 //! Settings of a runtime, and its start.
 
-use super::thread::work;
+use super::thread::{reserve, work};
 use super::{Runtime, Shared};
 use crate::buf::KEPT;
 use crate::error::{Error, Result};
@@ -9,6 +9,7 @@ use crate::net::accept::Siblings;
 use crate::reactor::epoll::Epoll;
 use crate::sys::clock;
 use crate::worker::Home;
+use crate::worker::reserve::Reserves;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,12 @@ impl Builder {
         self
     }
 
-    /// Threads for [`crate::spawn_blocking`]; none by default.
+    /// Threads for [`crate::spawn_blocking`], which also serve the connections of a worker whose handler blocks; none
+    /// by default.
+    ///
+    /// A worker that has been inside one turn of its loop for a few milliseconds is helped by a reserve: requests that
+    /// nobody has started, unfinished writes and lingering connections go on there, and so does accepting when every
+    /// worker is stuck. What was started on the blocked worker waits for it.
     #[must_use]
     pub fn reserves(mut self, threads: usize) -> Self {
         self.reserves = threads;
@@ -117,7 +123,8 @@ impl Builder {
         self
     }
 
-    /// Where the workers count, the first worker in the first place; those that get none count in memory of their own.
+    /// Where the workers count, the first worker in the first place, and the reserves behind them; those that get none
+    /// count in memory of their own.
     #[must_use]
     pub fn counters(mut self, places: Vec<&'static WorkerCounters>) -> Self {
         self.counters = places;
@@ -161,8 +168,11 @@ impl Builder {
             .saturating_sub(own)
             .max(4);
         let first_byte = u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4);
+        let places = self.counters.get(count..).unwrap_or_default();
+        let reserves = Reserves::new(self.reserves, count, files, places);
         let shared = Arc::new(Shared::new(
             homes,
+            reserves,
             descriptors,
             self.siblings,
             first_byte,
@@ -185,7 +195,7 @@ impl Builder {
         for n in 0..self.reserves {
             let shared = shared.clone();
             runtime.start(format!("{}-r{n}", self.name), self.stack_size, move || {
-                shared.reserves.run()
+                reserve(&shared, n)
             })?;
         }
         Ok(runtime)

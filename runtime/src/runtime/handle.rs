@@ -27,7 +27,7 @@ impl Handle {
 
     /// Every worker takes a turn.
     fn rouse(&self) {
-        for home in &self.0.homes {
+        for home in self.0.homes.iter().chain(self.0.reserves.homes()) {
             home.post(Message::Spawn(Box::new(|| {})));
         }
     }
@@ -120,7 +120,7 @@ impl Handle {
     /// Connections there are, whatever they do. One that is departing counts until it has arrived.
     #[must_use]
     pub fn connections(&self) -> usize {
-        let homes = self.0.homes.iter();
+        let homes = self.0.homes.iter().chain(self.0.reserves.homes());
         homes.map(|h| h.connections.load(Relaxed) as usize).sum()
     }
 
@@ -157,7 +157,10 @@ impl Handle {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         Metrics {
-            workers: self.0.homes.iter().map(|h| h.counters.read()).collect(),
+            workers: (self.0.homes.iter())
+                .chain(self.0.reserves.homes())
+                .map(|h| h.counters.read())
+                .collect(),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Runtime {
         let service: Arc<dyn AnyService> = Arc::new(service);
         // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
         let id = self.shared.add_service(service)?;
+        self.shared.add_listener(id, &listener);
         for home in &self.shared.homes {
             home.post(Message::Listen {
                 id,

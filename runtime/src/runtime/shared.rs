@@ -1,13 +1,14 @@
 //! What all threads of a runtime share: its homes, whether it ends, and who serves what.
 
-use crate::blocking::Reserves;
 use crate::error::{Error, Result};
 use crate::net::accept::Siblings;
 use crate::net::service::AnyService;
 use crate::sys::clock;
 use crate::worker::Home;
+use crate::worker::reserve::Reserves;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 const RUNNING: u8 = 0;
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) free_memory: usize,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
+    /// For reserves that accept while every home worker is stuck. The home workers keep them open.
+    listeners: Mutex<Vec<(u8, Weak<OwnedFd>)>>,
     /// Home workers whose threads have ended.
     ended: Mutex<usize>,
     all_ended: Condvar,
@@ -41,6 +44,7 @@ impl Shared {
     /// `descriptors`: from how many connections on they count as short. `first_byte`: milliseconds, 0 for the default.
     pub(super) fn new(
         homes: Vec<Arc<Home>>,
+        reserves: Reserves,
         descriptors: u32,
         siblings: Option<Box<dyn Siblings>>,
         first_byte: u32,
@@ -48,7 +52,7 @@ impl Shared {
     ) -> Self {
         Self {
             homes,
-            reserves: Reserves::default(),
+            reserves,
             phase: AtomicU8::new(RUNNING),
             cut_at: AtomicU64::new(u64::MAX),
             stop_at: AtomicU64::new(u64::MAX),
@@ -57,25 +61,35 @@ impl Shared {
             first_byte: AtomicU32::new(first_byte),
             free_memory,
             services: Mutex::default(),
+            listeners: Mutex::default(),
             ended: Mutex::new(0),
             all_ended: Condvar::new(),
         }
     }
 
-    /// Workers without threads, for tests that step them.
+    /// Workers without threads, for tests that step them; the last ones are reserves that have helped.
     #[cfg(all(test, not(loom)))]
     #[allow(clippy::unwrap_used, reason = "for tests only")]
     pub(crate) fn for_tests(
         pollsets: Vec<Box<dyn crate::reactor::Pollset>>,
+        reserves: usize,
         service: impl crate::Service,
     ) -> Arc<Self> {
         let home = |(id, pollset)| {
             Arc::new(Home::new(id as u16, pollset, 1024, clock::monotonic_ms(), None).unwrap())
         };
-        let homes = pollsets.into_iter().enumerate().map(home).collect();
-        let shared = Self::new(homes, u32::MAX, None, 0, crate::buf::KEPT);
+        let mut homes: Vec<_> = pollsets.into_iter().enumerate().map(home).collect();
+        let helpers = homes.split_off(homes.len() - reserves);
+        let reserves = Reserves::for_tests(homes.len(), helpers);
+        let shared = Self::new(homes, reserves, u32::MAX, None, 0, crate::buf::KEPT);
         shared.add_service(Arc::new(service)).unwrap();
         Arc::new(shared)
+    }
+
+    /// The worker that has claimed a connection: a home worker, or a reserve that has helped.
+    pub(crate) fn owner(&self, id: u16) -> Option<&Arc<Home>> {
+        let home = self.homes.get(id as usize);
+        home.or_else(|| self.reserves.home(id))
     }
 
     pub(crate) fn running(&self) -> bool {
@@ -146,6 +160,24 @@ impl Shared {
         Ok(id)
     }
 
+    pub(super) fn add_listener(&self, id: u8, listener: &Arc<OwnedFd>) {
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        listeners.push((id, Arc::downgrade(listener)));
+    }
+
+    /// The listener of this number, while any home worker accepts from it.
+    pub(crate) fn listener(&self, id: u8) -> Option<Arc<OwnedFd>> {
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of_id = listeners.iter().find(|(at, _)| *at == id);
+        of_id.and_then(|(_, listener)| listener.upgrade())
+    }
+
     /// From now on the runtime drains, for at most `grace` and no longer than it was told before.
     pub(crate) fn drain(&self, grace: Duration) {
         // The release publishes the moment: whoever sees DRAINING sees when it ends.
@@ -165,7 +197,13 @@ impl Shared {
         self.all_ended.notify_all();
     }
 
-    /// Waits until all home workers have ended.
+    /// A reserve that drains has done something.
+    pub(crate) fn look_again(&self) {
+        drop(self.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        self.all_ended.notify_all();
+    }
+
+    /// Waits until all home workers have ended, and the reserves have no sockets of tasks or no more grace.
     pub(super) fn wait(&self) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         while *ended < self.homes.len() {
@@ -173,6 +211,15 @@ impl Shared {
                 .all_ended
                 .wait(ended)
                 .unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut reserves = self.reserves.homes();
+        while reserves.any(|home| home.connections.load(Ordering::Relaxed) > 0) {
+            let Some(left) = self.grace_left(true).filter(|left| !left.is_zero()) else {
+                return;
+            };
+            let waited = self.all_ended.wait_timeout(ended, left);
+            ended = waited.unwrap_or_else(PoisonError::into_inner).0;
+            reserves = self.reserves.homes();
         }
     }
 }

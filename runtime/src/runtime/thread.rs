@@ -1,7 +1,7 @@
-//! The thread of a home worker.
+//! The threads of a runtime.
 
 use super::Shared;
-use crate::worker::{Home, Worker};
+use crate::worker::{Home, Worker, reserve};
 use std::sync::Arc;
 
 /// The life of a home worker's thread.
@@ -23,6 +23,13 @@ pub(super) fn work(shared: Arc<Shared>, home: Arc<Home>, cpu: Option<usize>) {
     drop(entered);
     std::mem::forget(abort);
     shared.one_has_ended();
+}
+
+/// The life of a reserve's thread.
+pub(super) fn reserve(shared: &Arc<Shared>, seat: usize) {
+    let abort = AbortOnPanic;
+    reserve::run(shared, seat);
+    std::mem::forget(abort);
 }
 
 /// Panics of bursts, tasks and wakers are caught. One of our own would leave a process whose connections nobody serves.

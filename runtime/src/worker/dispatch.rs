@@ -31,11 +31,12 @@ enum Expired {
 }
 
 impl Worker {
-    /// An event of a connection of `home`, harvested by this worker.
+    /// An event of a connection of `home`, harvested by this worker. Inlined, as a rescuer's call makes it two.
+    #[inline(always)]
     pub(super) fn ready(self: &Rc<Self>, home: &Home, event: Event) {
         let (generation, index) = ((event.token >> 32) as u32, event.token as u32);
         let Some(slot) = home.slots.slot(index) else {
-            return;
+            return self.ready_neighbour(event);
         };
         let mut edges = 0;
         if event.edges & IN != 0 {
@@ -65,13 +66,15 @@ impl Worker {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn wake_owner(&self, owner: u16, waiter: u32) {
         let Some(key) = waiter.checked_sub(1) else {
             return;
         };
         if owner == self.home.id {
             self.wake_waiter(key);
-        } else if let Some(home) = self.shared.homes.get(owner as usize) {
+        } else if let Some(home) = self.shared.owner(owner) {
             home.post(Message::Waiter(key));
         }
     }

@@ -279,10 +279,6 @@ impl Batch {
         self.entries[0].store(0, Ordering::Relaxed);
     }
 
-    #[cfg_attr(
-        any(loom, not(test)),
-        allow(dead_code, reason = "for the monitor, which is not built yet")
-    )]
     /// Neighbour: what the owner may not have got to yet.
     pub(crate) fn snapshot(&self, into: &mut Vec<Event>) {
         into.clear();

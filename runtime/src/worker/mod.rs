@@ -1,11 +1,14 @@
 //! One worker: the thread that waits for its pollset, runs bursts and tasks, and ticks its wheel.
 //!
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
-//! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck.
+//! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
+//! life of the other threads, `monitor` how one of them finds workers that are stuck.
 
 mod dispatch;
 mod home;
+mod monitor;
 mod rescue;
+pub(crate) mod reserve;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod turn;
@@ -54,6 +57,8 @@ pub(crate) enum Job {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) home: Arc<Home>,
+    /// Which reserve this is, if it is no home worker.
+    seat: Option<usize>,
     /// Wrapping milliseconds, read once a turn.
     pub(crate) now: Cell<u32>,
     pub(crate) unix: Cell<u64>,
@@ -85,6 +90,12 @@ pub(crate) struct Worker {
     cut_once: Cell<bool>,
     /// Draining has begun here.
     drained_once: Cell<bool>,
+    /// Stuck homes whose connections this worker serves, too.
+    helping: RefCell<Vec<rescue::Helped>>,
+    /// The last turn of a reserve had something to run.
+    ran: Cell<bool>,
+    /// Looks in a row that have found nothing but listeners which are not this worker's to accept from.
+    fruitless: Cell<u32>,
 }
 
 /// What awaits the edges of one connection.
@@ -117,9 +128,11 @@ thread_local! {
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, home: Arc<Home>) -> Rc<Self> {
         let pool = BufferPool::new(shared.free_memory);
+        let seat = (home.id as usize).checked_sub(shared.homes.len());
         let worker = Rc::new(Self {
             shared,
             home,
+            seat,
             now: Cell::new(0),
             unix: Cell::new(0),
             pool,
@@ -138,6 +151,9 @@ impl Worker {
             left_once: Cell::new(false),
             cut_once: Cell::new(false),
             drained_once: Cell::new(false),
+            helping: RefCell::default(),
+            ran: Cell::new(false),
+            fruitless: Cell::new(0),
         });
         worker.read_clocks();
         worker

@@ -6,7 +6,8 @@
 //! | an event after the close, a slot used again | `a_late_event_of_a_closed_connection_…`; loom `close_and_reuse…` |
 //! | a wake lost at the park | loom `park_against_readiness`, `park_against_timeout_and_readiness` |
 //! | a wake lost at the sleep | loom `no_wake_is_slept_through`, `no_wake_of_a_burst_is_lost` |
-//! | a wake swallowed by a neighbour | `a_neighbour_serves_a_busy_workers_connections_…` |
+//! | a wake swallowed by a neighbour | `rescue_tests`; loom `a_harvested_wake_is_still_the_owners` |
+//! | a busy core that hides its sockets | `rescue_tests`, real sockets: `tests/rescue.rs`; loom |
 //! | a FIN that comes with data | `data_and_fin_under_one_edge_…`; loom `park_against_fin` |
 //! | a timeout against readiness | `readiness_goes_before_a_timeout_of_the_same_turn`, `an_edge_goes_before_…`; loom |
 //! | a deadline linked by a neighbour, overslept | `a_deadline_that_a_neighbour_links_…`; loom `no_foreign_deadline_is_slept_through` |
@@ -16,17 +17,17 @@
 //! | a kernel call per operation | the same, and `a_tasks_stream_is_registered_once_…` |
 //! | descriptors used again, under load | real sockets: `tests/parking.rs`, `tests/tcp.rs` |
 //!
-//! Not here, as what they need is not built: stealing and its thresholds (herd, ping-pong), the monitor that calls
-//! `rescue` (a busy core that hides its sockets).
+//! Not here, as what they need is not built: stealing and its thresholds (herd, ping-pong).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::{Entered, Worker};
 use crate::net::claim::Claim;
 use crate::net::conn::Conn;
 use crate::net::next::Next;
+use crate::park::harvest::Entry;
 use crate::park::state::{RDHUP as FIN, READY};
 use crate::reactor::mock::Mock;
-use crate::reactor::{Event, IN, LISTENER, RDHUP, WAKE};
+use crate::reactor::{Event, IN, LISTENER, RDHUP};
 use crate::runtime::Shared;
 use crate::time::Keepalive;
 use std::io::{ErrorKind, Read, Write};
@@ -48,24 +49,28 @@ async fn echo(mut conn: Conn) -> crate::Result<Next> {
     })
 }
 
-struct Bench {
-    shared: Arc<Shared>,
-    mocks: Vec<Mock>,
-    workers: Vec<Rc<Worker>>,
+pub(super) struct Bench {
+    pub(super) shared: Arc<Shared>,
+    pub(super) mocks: Vec<Mock>,
+    pub(super) workers: Vec<Rc<Worker>>,
     _entered: Entered,
 }
 
 /// So many workers; the thread is the last one.
 fn bench(n: usize) -> Bench {
-    let mocks: Vec<Mock> = (0..n).map(|_| Mock::default()).collect();
+    bench_with_reserves(n, 0)
+}
+
+/// The reserves, which have become workers, come behind the home workers.
+pub(super) fn bench_with_reserves(n: usize, reserves: usize) -> Bench {
+    let mocks: Vec<Mock> = (0..n + reserves).map(|_| Mock::default()).collect();
     let pollsets = mocks.iter().map(|m| Box::new(m.clone()) as _).collect();
-    let shared = Shared::for_tests(pollsets, crate::bursts(echo));
-    let workers: Vec<_> = shared
-        .homes
-        .iter()
+    let shared = Shared::for_tests(pollsets, reserves, crate::bursts(echo));
+    let workers: Vec<_> = (shared.homes.iter())
+        .chain(shared.reserves.homes())
         .map(|h| Worker::new(shared.clone(), h.clone()))
         .collect();
-    let entered = Worker::enter(&workers[n - 1]);
+    let entered = Worker::enter(&workers[n + reserves - 1]);
     Bench {
         shared,
         mocks,
@@ -75,8 +80,8 @@ fn bench(n: usize) -> Bench {
 }
 
 impl Bench {
-    /// A connection that lives with worker 0, and its token.
-    fn connect(&self) -> (UnixStream, u64) {
+    /// A connection that lives with worker 0 (placement draws if there are more), and its token.
+    pub(super) fn connect(&self) -> (UnixStream, u64) {
         let before = self.mocks[0].tokens();
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
@@ -90,16 +95,16 @@ impl Bench {
         (ours, token)
     }
 
-    fn turn(&self) {
+    pub(super) fn turn(&self) {
         self.workers[0].turn(Some(Duration::ZERO));
     }
 
-    fn tell(&self, token: u64, edges: u8) {
+    pub(super) fn tell(&self, token: u64, edges: u8) {
         self.mocks[0].push([Event { token, edges }]);
     }
 }
 
-fn answer(stream: &mut UnixStream) -> Result<String, ErrorKind> {
+pub(super) fn answer(stream: &mut UnixStream) -> Result<String, ErrorKind> {
     let mut text = [0; 64];
     stream
         .read(&mut text)
@@ -183,54 +188,6 @@ fn more_events_than_a_batch_are_all_served() {
     for (client, _) in &mut all {
         assert_eq!(answer(client).as_deref(), Ok("x"));
     }
-}
-
-#[test]
-fn a_neighbour_serves_a_busy_workers_connections_and_passes_its_wake_on() {
-    let bench = bench(2);
-    let home = bench.shared.homes[0].clone();
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    theirs.set_nonblocking(true).unwrap();
-    ours.set_nonblocking(true).unwrap();
-    let mut client = ours;
-    // Until it lands at home 0: placement draws.
-    let (index, generation) = home
-        .slots
-        .allocate(OwnedFd::from(theirs), IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
-        .unwrap();
-    home.slots
-        .claimed(index)
-        .state
-        .publish(generation, 0, crate::park::state::PARKED);
-    let token = crate::reactor::token(generation, index);
-    client.write_all(b"help").unwrap();
-    // In the kernel's queue, and a second copy in the batch that the owner is stuck with.
-    bench.mocks[0].push([
-        Event { token, edges: IN },
-        Event {
-            token: WAKE,
-            edges: IN,
-        },
-    ]);
-    home.batch.publish(&[Event { token, edges: IN }]);
-    let neighbour = &bench.workers[1];
-    assert_eq!(neighbour.rescue(&home), 2);
-    assert_eq!(answer(&mut client).as_deref(), Ok("help"));
-    assert_eq!(
-        answer(&mut client),
-        Err(ErrorKind::WouldBlock),
-        "answered once"
-    );
-    let mut left = Vec::new();
-    crate::reactor::Pollset::wait(&bench.mocks[0], &mut left, None).unwrap();
-    assert!(
-        left.iter().any(|e| e.token == WAKE),
-        "the owner is still to be woken"
-    );
-    // An owner that is in its wait is left alone.
-    assert!(home.harvest.enter_poll());
-    assert_eq!(neighbour.rescue(&home), 0);
-    home.harvest.leave_poll();
 }
 
 #[test]
@@ -415,13 +372,17 @@ fn a_deadline_that_a_neighbour_links_wakes_a_sleeping_owner() {
     let bench = bench(2);
     let home = bench.shared.homes[0].clone();
     bench.workers[0].turn(None);
-    assert!(home.harvest.enter_poll(), "the owner sleeps");
+    assert_eq!(
+        home.harvest.enter_poll(),
+        Entry::Polling,
+        "the owner sleeps"
+    );
     let mut client = linked_by_the_neighbour(&bench, 50);
     assert!(bench.mocks[0].waiting(), "it is woken");
     // A later one need not wake it again.
     home.harvest.leave_poll();
     bench.workers[0].turn(None);
-    assert!(home.harvest.enter_poll());
+    assert_eq!(home.harvest.enter_poll(), Entry::Polling);
     let _later = linked_by_the_neighbour(&bench, 60_000);
     assert!(!bench.mocks[0].waiting(), "not for what is due later");
     home.harvest.leave_poll();

@@ -2,9 +2,10 @@
 
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
+use crate::park::harvest::Entry;
 use crate::park::state::WRITING;
 use crate::park::wheel::{HORIZON, before};
-use crate::reactor::{BATCH, LISTENER, WAKE};
+use crate::reactor::{BATCH, Event, LISTENER, WAKE};
 use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ impl Worker {
     pub(crate) fn turn(self: &Rc<Self>, most: Option<Duration>) -> Turn {
         let mut events = self.events.take();
         self.wait(&mut events, most);
+        if let Some(seat) = self.seat {
+            self.reserve_awakes(seat, &events);
+        }
         self.read_clocks();
 
         // Connections in the backlog first: a handler may take its time.
@@ -131,7 +135,7 @@ impl Worker {
     }
 
     /// Waits for events, or only collects them if there is something else to do.
-    fn wait(&self, events: &mut Vec<crate::reactor::Event>, most: Option<Duration>) {
+    fn wait(&self, events: &mut Vec<Event>, most: Option<Duration>) {
         let mut timeout = if self.jobs.borrow().is_empty() {
             most
         } else {
@@ -140,11 +144,15 @@ impl Worker {
         if timeout != Some(Duration::ZERO) {
             timeout = Some(self.nearest(timeout));
         }
-        if !self.home.harvest.enter_poll() {
-            // A neighbour is draining our pollset, at most 64 events: local work meanwhile.
-            events.clear();
-            std::hint::spin_loop();
-            return;
+        match self.home.harvest.enter_poll() {
+            Entry::Polling => {}
+            Entry::Woken => timeout = Some(Duration::ZERO),
+            Entry::Harvested => {
+                // A neighbour is taking an event out of our pollset: local work meanwhile.
+                events.clear();
+                std::hint::spin_loop();
+                return;
+            }
         }
         // The second half of Dekker: POLLING is visible, so whoever pushes from here on wakes us.
         if !self.home.inbox.is_empty() {
@@ -157,7 +165,9 @@ impl Worker {
             tracing::error!(target: "parkade", "worker {}: waiting for events: {e}", self.home.id);
             events.clear();
         }
-        self.home.harvest.leave_poll();
+        if self.home.harvest.leave_poll() {
+            self.shared.reserves.wake_monitor();
+        }
         debug_assert!(events.len() <= BATCH, "a batch is bounded");
     }
 
@@ -206,6 +216,7 @@ impl Worker {
                 Message::Waiter(key) => self.wake_waiter(key),
                 Message::Due => self.look_at_wheel(),
                 Message::Spawn(make) => make(),
+                Message::Help { home, turn } => self.help(home, turn),
                 Message::Listen { id, listener } => self.listen(id, &listener),
             }
         }

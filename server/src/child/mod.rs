@@ -66,6 +66,12 @@ pub(crate) fn homes(threads_per_child: u32) -> usize {
     (threads_per_child.max(1) as usize).min(cores)
 }
 
+/// Places for counters that a child with so many threads needs: its workers', and behind them its reserves', which count
+/// what they serve for a worker that is stuck.
+pub(crate) fn places(threads_per_child: u32) -> usize {
+    threads_per_child.max(1) as usize
+}
+
 /// Serves until it is told to end. Without `control` there is no supervisor.
 pub(crate) fn serve(
     settings: &Settings,

@@ -41,7 +41,7 @@ impl Plan {
         };
         let size = Size {
             children,
-            workers: child::homes(limits.threads_per_child),
+            workers: child::places(limits.threads_per_child),
             slots: limits.slots_per_child as usize,
             extended: settings.config.extended_status(),
         };
