@@ -157,8 +157,11 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
             start = children;
         }
     }
-    // A server that nobody asked to grow does not begin with that.
-    let least = DEFAULT_MIN_SPARE.min((start * threads / 2).max(1));
+    // A small server that nobody asked to grow does not begin with that.
+    let least = match start.saturating_mul(threads) {
+        DEFAULT_MIN_SPARE.. => DEFAULT_MIN_SPARE,
+        few => (few / 2).max(1),
+    };
     let mut min_spare = asked.min_spare_threads.unwrap_or(least);
     if min_spare < 1 {
         let text = format!(
@@ -202,7 +205,7 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
     (limits, notes.0)
 }
 
-/// `MinSpareThreads` where it is not set, but at most half of the threads that there are at the start.
+/// `MinSpareThreads` where it is not set; half of the threads at the start if these are fewer.
 const DEFAULT_MIN_SPARE: i64 = 75;
 const DEFAULT_MAX_CLIENTS: i64 = 400;
 

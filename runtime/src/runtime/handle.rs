@@ -11,7 +11,7 @@ use crate::worker::News;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::time::Duration;
 
 /// Steers a runtime from any thread.
@@ -115,6 +115,16 @@ impl Handle {
     /// There are 256 listeners.
     pub fn serve_adopted(&self, service: impl Service) -> Result<u8> {
         self.0.add_service(Arc::new(service))
+    }
+
+    /// Whether some worker may still accept a connection. After [`Handle::hand_over`] or [`Handle::shutdown`] this ends when
+    /// each has emptied its backlog; `news` is called then.
+    #[must_use]
+    pub fn accepts(&self) -> bool {
+        let accepts = |home: &Arc<crate::worker::Home>| {
+            !home.accepts_no_more.load(Acquire) && !home.ended.has_ended()
+        };
+        self.0.homes.iter().any(accepts)
     }
 
     /// Connections there are, whatever they do. One that is departing counts until it has arrived.

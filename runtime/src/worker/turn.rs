@@ -281,6 +281,8 @@ impl Worker {
         }
         if !self.left_once.replace(true) {
             self.stop_accepting();
+            // The release publishes what was accepted last: whoever sees this sees those connections.
+            self.home.accepts_no_more.store(true, Ordering::Release);
             self.wake_waiters();
             // What has come to rest before this worker knew that somebody wants to hear of it.
             self.home.tell();

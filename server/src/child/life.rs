@@ -209,7 +209,8 @@ impl Life<'_> {
             let news = move || {
                 let _ = rustix::io::write(&more, &1_u64.to_ne_bytes());
             };
-            self.handle.hand_over(Duration::MAX, news);
+            let cut = if hard { Duration::ZERO } else { Duration::MAX };
+            self.handle.hand_over(cut, news);
         }
         self.give();
     }
@@ -226,7 +227,9 @@ impl Life<'_> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
         }
-        if self.giving.is_settled() && (hard || self.handle.connections() == 0) {
+        // First, or a connection that is being accepted would be missed.
+        let accepts = self.handle.accepts();
+        if !accepts && self.giving.is_settled() && (hard || self.handle.connections() == 0) {
             let given = self.giving.given;
             write(
                 "mpm_event",

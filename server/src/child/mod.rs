@@ -84,6 +84,9 @@ pub(crate) fn serve(
         identity::drop_privileges(identity)?;
     }
     crash::enter(settings, &place, control.is_some())?;
+    if let Some(control) = control {
+        crash::tell(control)?;
+    }
     identity::raise_descriptor_limit();
     let started = start(settings, listeners, logs, &place, control.is_some())?;
     if let Some(control) = control {

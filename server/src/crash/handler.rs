@@ -8,7 +8,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, si
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 /// The signals that mean a mistake in the program.
 const FATAL: [Signal; 5] = [
@@ -23,6 +24,15 @@ const FATAL: [Signal; 5] = [
 static DIRECTORY: AtomicPtr<CString> = AtomicPtr::new(std::ptr::null_mut());
 /// Some thread is already at it. One number: it orders nothing else.
 static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// The channel to the supervisor; below zero for none. One number: it orders nothing else.
+static CONTROL: AtomicI32 = AtomicI32::new(-1);
+
+/// From now on a dying process says so there first: its end reaches the supervisor only when the kernel has written the
+/// core and closed every connection. The descriptor must stay open.
+pub(super) fn tell(control: &'static OwnedFd) {
+    CONTROL.store(control.as_raw_fd(), Ordering::Relaxed);
+}
 
 /// From now on a dying process changes to this directory first.
 pub(super) fn change_to(directory: Option<CString>) {
@@ -68,6 +78,12 @@ extern "C" fn caught(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
 
 /// What is done before the end.
 fn die(fault: &Fault) {
+    let control = CONTROL.load(Ordering::Relaxed);
+    if control >= 0 {
+        // SAFETY: `tell` was given a descriptor that stays open.
+        let control = unsafe { BorrowedFd::borrow_raw(control) };
+        let _ = rustix::net::shutdown(control, rustix::net::Shutdown::Both);
+    }
     let thread = ThreadName::read();
     if fault.is_stack_overflow() {
         // The standard library's handler would have said so.

@@ -17,6 +17,7 @@ use rustix::fs::{Access, access};
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior};
 use std::ffi::CString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,14 @@ pub(crate) fn watch(settings: &Settings) -> io::Result<()> {
     let to = directory(settings).map(|d| CString::new(d.as_os_str().as_bytes()));
     handler::change_to(to.transpose()?);
     handler::install()
+}
+
+/// From now on a dying process says so on the channel to its supervisor first.
+pub(crate) fn tell(control: &OwnedFd) -> io::Result<()> {
+    // For the life of the process: it ends with the channel open.
+    let control: &'static OwnedFd = Box::leak(Box::new(control.try_clone()?));
+    handler::tell(control);
+    Ok(())
 }
 
 /// Says so if the directory for cores will stay empty.

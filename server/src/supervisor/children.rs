@@ -79,6 +79,12 @@ impl Child {
         }
     }
 
+    /// It served well and is dying: another one may start before its end is seen, which takes the kernel a while with
+    /// many connections or a core to write.
+    fn is_dying(&self) -> bool {
+        self.silent && self.phase == Phase::Serving && self.born.elapsed() >= HEALTHY
+    }
+
     /// Tells it something. Who does not listen is dying, and its end is seen otherwise.
     pub(super) fn tell(&self, order: &Order) {
         if let Err(e) = order.send(&self.control) {
@@ -154,14 +160,16 @@ impl Children {
 
     /// Children of a generation that serve or will soon, and stay.
     pub(super) fn staying(&self, generation: u32) -> usize {
-        let stays = |c: &&Child| matches!(c.phase, Phase::Starting | Phase::Serving);
+        let stays =
+            |c: &&Child| matches!(c.phase, Phase::Starting | Phase::Serving) && !c.is_dying();
         let own = self.all.iter().filter(|c| c.generation == generation);
         own.filter(stays).count()
     }
 
     /// Those of a generation that serve and stay.
     pub(super) fn serving(&self, generation: u32) -> usize {
-        let serves = |c: &&Child| c.generation == generation && c.phase == Phase::Serving;
+        let serves =
+            |c: &&Child| c.generation == generation && c.phase == Phase::Serving && !c.is_dying();
         self.all.iter().filter(serves).count()
     }
 
