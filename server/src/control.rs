@@ -16,9 +16,11 @@ use std::time::Duration;
 pub(crate) enum Order {
     /// End at once.
     Stop,
-    /// Accept no more, give parked connections away or, where nobody takes them, close them politely; requests in
-    /// progress have so long, `None` for as long as they take.
+    /// Accept no more, and give parked connections away if there is somebody to take them; requests in progress have so
+    /// long, `None` for as long as they take.
     Drain(Option<Duration>),
+    /// The same, but parked connections are closed politely: the server ends.
+    Finish(Option<Duration>),
     /// Connections may be given away through this.
     Give(OwnedFd),
     /// Connections come from this.
@@ -59,6 +61,7 @@ pub(crate) fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
 
 const STOP: u8 = b's';
 const DRAIN: u8 = b'd';
+const FINISH: u8 = b'f';
 const GIVE: u8 = b'g';
 const TAKE: u8 = b't';
 const READY: u8 = b'r';
@@ -74,14 +77,8 @@ impl Order {
     pub(crate) fn send(&self, to: &OwnedFd) -> io::Result<()> {
         match self {
             Self::Stop => send(to, &[STOP], None),
-            Self::Drain(grace) => {
-                let ms = grace.map_or(UNBOUNDED, |g| {
-                    u64::try_from(g.as_millis()).unwrap_or(UNBOUNDED)
-                });
-                let mut bytes = [DRAIN; MOST];
-                bytes[1..].copy_from_slice(&ms.to_le_bytes());
-                send(to, &bytes, None)
-            }
+            Self::Drain(grace) => send(to, &timed(DRAIN, *grace), None),
+            Self::Finish(grace) => send(to, &timed(FINISH, *grace), None),
             Self::Give(fd) => send(to, &[GIVE], Some(fd.as_fd())),
             Self::Take(fd) => send(to, &[TAKE], Some(fd.as_fd())),
         }
@@ -99,12 +96,8 @@ impl Order {
             return Heard::Said(match (length, bytes[0], fd) {
                 (0, ..) => return Heard::Ended,
                 (1, STOP, _) => Self::Stop,
-                (MOST, DRAIN, _) => {
-                    let mut ms = [0; 8];
-                    ms.copy_from_slice(&bytes[1..]);
-                    let ms = u64::from_le_bytes(ms);
-                    Self::Drain((ms != UNBOUNDED).then_some(Duration::from_millis(ms)))
-                }
+                (MOST, DRAIN, _) => Self::Drain(grace(&bytes)),
+                (MOST, FINISH, _) => Self::Finish(grace(&bytes)),
                 (1, GIVE, Some(fd)) => Self::Give(fd),
                 (1, TAKE, Some(fd)) => Self::Take(fd),
                 // A word of another version, or one whose descriptor found no place here.
@@ -139,6 +132,23 @@ impl News {
             };
         }
     }
+}
+
+/// A word with a time.
+fn timed(word: u8, grace: Option<Duration>) -> [u8; MOST] {
+    let ms = grace.map_or(UNBOUNDED, |g| {
+        u64::try_from(g.as_millis()).unwrap_or(UNBOUNDED)
+    });
+    let mut bytes = [word; MOST];
+    bytes[1..].copy_from_slice(&ms.to_le_bytes());
+    bytes
+}
+
+fn grace(bytes: &[u8; MOST]) -> Option<Duration> {
+    let mut ms = [0; 8];
+    ms.copy_from_slice(&bytes[1..]);
+    let ms = u64::from_le_bytes(ms);
+    (ms != UNBOUNDED).then_some(Duration::from_millis(ms))
 }
 
 fn send(to: &OwnedFd, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {

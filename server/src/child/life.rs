@@ -21,6 +21,8 @@ const END: Duration = Duration::from_secs(1);
 
 /// How long parked connections may take to be given away when nothing else is waited for.
 const GIVING: Duration = Duration::from_secs(2);
+/// When those that took its connections are gone, a child waits so long for others.
+const LONELY: Duration = Duration::from_secs(5);
 /// When the kernel has too much on its way, it is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -73,6 +75,8 @@ struct Life<'a> {
     /// Readable when this child has accepted as many connections as it may.
     spent: OwnedFd,
     busy: OwnedFd,
+    /// Nobody takes its connections any more: until when it waits for others.
+    lonely_until: Option<Instant>,
 }
 
 /// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
@@ -95,6 +99,7 @@ pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -
         addresses: started.addresses,
         spent: started.spent,
         busy: started.busy,
+        lonely_until: None,
     };
     while life.turn()? {}
     Ok(())
@@ -108,7 +113,7 @@ impl Life<'_> {
             Phase::Draining(until) | Phase::Giving { until, .. } => until,
             Phase::Ending(at) => Some(at),
         };
-        self.sleep(due)?;
+        self.sleep(due.into_iter().chain(self.lonely_until).min())?;
         if self.done.as_ref().is_some_and(has_ended) {
             return Ok(false);
         }
@@ -160,7 +165,7 @@ impl Life<'_> {
                 Heard::Said(Order::Drain(grace)) if self.giving.has_takers() => {
                     self.begin_giving(grace);
                 }
-                Heard::Said(Order::Drain(grace)) => self.drain(grace),
+                Heard::Said(Order::Drain(grace) | Order::Finish(grace)) => self.drain(grace),
                 Heard::Said(Order::Give(taker)) => self.giving.add(taker),
                 Heard::Said(Order::Take(giver)) => self.taking.add(giver, &self.handle),
                 Heard::Nothing => return,
@@ -222,7 +227,9 @@ impl Life<'_> {
         };
         count(&self.more);
         self.giving.go_on(&self.handle, &self.addresses);
-        if !self.giving.has_takers() {
+        if self.giving.has_takers() {
+            self.lonely_until = None;
+        } else if self.control.is_none() || self.is_lonely() {
             // Nobody is left to give to: a goodbye is better than nothing.
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
@@ -238,6 +245,12 @@ impl Life<'_> {
             );
             self.stop();
         }
+    }
+
+    /// Whether it has waited long enough for somebody to give to.
+    fn is_lonely(&mut self) -> bool {
+        let now = Instant::now();
+        now >= *self.lonely_until.get_or_insert(now + LONELY)
     }
 
     /// Finishes what was begun, for at most `grace`.
@@ -261,7 +274,8 @@ impl Life<'_> {
         self.expect_the_end();
     }
 
-    fn show_stopping(&self) {
+    fn show_stopping(&mut self) {
+        self.lonely_until = None;
         if let Some(child) = self.place.board.child(self.place.record) {
             child.set_state(State::Stopping);
         }

@@ -52,6 +52,8 @@ pub(super) struct Child {
     pub(super) silent: bool,
     /// It has said that few of its slots are free.
     pub(super) busy: bool,
+    /// Those that were ending when it began to serve give it their connections.
+    pub(super) introduced: bool,
 }
 
 impl Child {
@@ -93,9 +95,19 @@ impl Child {
         }
     }
 
-    /// Tells it to finish.
+    /// Tells it to finish; to give its connections away, or to say goodbye.
     pub(super) fn drain(&mut self, grace: Option<Duration>) {
         self.tell(&Order::Drain(grace));
+        self.expect_its_end(grace);
+    }
+
+    /// The same when the whole server ends.
+    pub(super) fn finish(&mut self, grace: Option<Duration>) {
+        self.tell(&Order::Finish(grace));
+        self.expect_its_end(grace);
+    }
+
+    fn expect_its_end(&mut self, grace: Option<Duration>) {
         let until = grace.and_then(|g| Instant::now().checked_add(g));
         self.phase = Phase::Draining(until);
     }

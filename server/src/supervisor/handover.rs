@@ -32,6 +32,25 @@ pub(super) fn drain(
     }
 }
 
+/// Children that serve since a moment ago take connections of all that are ending: those to whom these were introduced
+/// before may end first.
+pub(super) fn introduce_newcomers(children: &mut Children, generation: u32) {
+    let mut newcomers = Vec::new();
+    for child in children.iter_mut() {
+        let serves = child.generation == generation && child.phase == Phase::Serving;
+        if serves && !std::mem::replace(&mut child.introduced, true) {
+            newcomers.push(child.pid);
+        }
+    }
+    let ends = |c: &&Child| matches!(c.phase, Phase::Draining(_)) && !c.silent;
+    let ending: Vec<Pid> = children.iter().filter(ends).map(|c| c.pid).collect();
+    for from in ending {
+        for to in newcomers.iter().take(TAKERS) {
+            introduce(children, from, *to);
+        }
+    }
+}
+
 /// Makes a channel between two children.
 fn introduce(children: &Children, from: Pid, to: Pid) {
     let ends = match control::channel() {

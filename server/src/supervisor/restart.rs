@@ -167,6 +167,8 @@ impl Supervisor {
             .filter(|c| c.generation != number && !matches!(c.phase, Phase::Draining(_)))
             .map(|c| c.pid)
             .collect();
+        // Before those go who were to take their connections.
+        handover::introduce_newcomers(&mut self.children, number);
         handover::drain(&mut self.children, &old, number, grace);
         if next.kind == Kind::Hard {
             self.hurry(number);

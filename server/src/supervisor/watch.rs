@@ -120,6 +120,8 @@ impl Supervisor {
             }
             self.fill(detached)?;
             self.see_to_the_next();
+            let number = self.generation();
+            handover::introduce_newcomers(&mut self.children, number);
             self.replace_leaving();
             self.keep_spare_threads();
             self.children.end_overdue();
@@ -344,6 +346,7 @@ impl Supervisor {
                     phase: Phase::Starting,
                     silent: false,
                     busy: false,
+                    introduced: false,
                 });
                 Ok(())
             }
@@ -382,7 +385,7 @@ impl Supervisor {
         let timeout = self.current.settings.config.graceful_shutdown_timeout.value;
         let grace = (!timeout.is_zero()).then_some(timeout);
         for child in self.children.iter_mut() {
-            child.drain(grace);
+            child.finish(grace);
         }
         while !self.children.is_empty() {
             self.children
