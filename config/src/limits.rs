@@ -42,6 +42,8 @@ pub struct Limits {
     pub max_requests_per_child: u32,
     /// The number of children never changes (nothing was set).
     pub fixed: bool,
+    /// `MinSpareThreads` was set.
+    pub spare_asked: bool,
 }
 
 /// A correction: the directive concerned, whether it is only information, and the sentence.
@@ -157,10 +159,10 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
             start = children;
         }
     }
-    // A small server that nobody asked to grow does not begin with that.
+    // Small children: a small server that nobody asked to grow does not begin with that.
     let least = match start.saturating_mul(threads) {
-        DEFAULT_MIN_SPARE.. => DEFAULT_MIN_SPARE,
-        few => (few / 2).max(1),
+        few if threads < 25 && few < DEFAULT_MIN_SPARE => (few / 2).max(1),
+        _ => DEFAULT_MIN_SPARE,
     };
     let mut min_spare = asked.min_spare_threads.unwrap_or(least);
     if min_spare < 1 {
@@ -201,11 +203,12 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
         max_spare_threads: n(max_spare),
         max_requests_per_child: n(asked.max_requests_per_child.unwrap_or(0)),
         fixed,
+        spare_asked: asked.min_spare_threads.is_some(),
     };
     (limits, notes.0)
 }
 
-/// `MinSpareThreads` where it is not set; half of the threads at the start if these are fewer.
+/// `MinSpareThreads` where it is not set; half of the threads at the start if children are small and these are fewer.
 const DEFAULT_MIN_SPARE: i64 = 75;
 const DEFAULT_MAX_CLIENTS: i64 = 400;
 
@@ -382,6 +385,7 @@ mod tests {
             max_spare_threads: 250,
             max_requests_per_child: 0,
             fixed: false,
+            spare_asked: false,
         };
         assert_eq!(l, expected);
     }

@@ -45,7 +45,7 @@ fn permit(path: &Path, mode: u32) {
 /// One child of so many threads, with reports in `folder`.
 fn reporting(folder: &Path, threads: usize) -> Server {
     start(&format!(
-        "StartServers 1\nThreadsPerChild {threads}\nCoreDumpDirectory {}\nEnableExceptionHook On",
+        "StartServers 1\nServerLimit 1\nThreadsPerChild {threads}\nCoreDumpDirectory {}\nEnableExceptionHook On",
         folder.display()
     ))
 }
@@ -122,7 +122,7 @@ fn a_core_lies_in_the_directory_and_the_log_names_it() {
     }
     let folder = open_folder();
     let more = format!(
-        "StartServers 1\nThreadsPerChild 1\nCoreDumpDirectory {}",
+        "StartServers 1\nServerLimit 1\nThreadsPerChild 1\nCoreDumpDirectory {}",
         folder.path().display()
     );
     let server = Server::start_with(&configuration(&more), FILES, with_cores).unwrap();
@@ -156,7 +156,7 @@ fn a_child_that_gave_up_root_can_be_dumped_only_with_the_directive() {
     let strict = fs::read_to_string("/proc/sys/fs/suid_dumpable").is_ok_and(|n| n.trim() == "0");
     let with = format!("CoreDumpDirectory {}", folder.path().display());
     for (more, dumpable) in [(&*with, true), ("", false)] {
-        let more = format!("StartServers 1\nThreadsPerChild 1\n{more}");
+        let more = format!("StartServers 1\nServerLimit 1\nThreadsPerChild 1\n{more}");
         let server = Server::start_with(&configuration(&more), FILES, with_cores).unwrap();
         let child = next_child(&server, &[]);
         let uid = procfs::status(child, "Uid").unwrap();
@@ -278,7 +278,7 @@ fn without_the_hook_there_is_no_report() {
     let folder = open_folder();
     for hook in ["", "EnableExceptionHook Off"] {
         let server = start(&format!(
-            "StartServers 1\nThreadsPerChild 1\nCoreDumpDirectory {}\n{hook}",
+            "StartServers 1\nServerLimit 1\nThreadsPerChild 1\nCoreDumpDirectory {}\n{hook}",
             folder.path().display()
         ));
         let child = next_child(&server, &[]);
@@ -311,7 +311,7 @@ fn without_a_directory_reports_go_to_the_logs() {
     fs::create_dir(&logs).unwrap();
     permit(&logs, 0o777);
     let server = start(&format!(
-        "StartServers 1\nThreadsPerChild 1\nServerRoot {}\nEnableExceptionHook On",
+        "StartServers 1\nServerLimit 1\nThreadsPerChild 1\nServerRoot {}\nEnableExceptionHook On",
         root.path().display()
     ));
     let child = next_child(&server, &[]);

@@ -40,6 +40,8 @@ pub(super) enum Step {
 pub(super) struct Spare {
     rate: u32,
     next: Instant,
+    /// The last look found too few, and nothing was done.
+    short: bool,
     /// The log was told that nearly no more, and that no more threads can be idle.
     told: [bool; 2],
 }
@@ -49,6 +51,7 @@ impl Spare {
         Self {
             rate: 1,
             next: Instant::now(),
+            short: false,
             told: [false; 2],
         }
     }
@@ -76,7 +79,11 @@ impl Spare {
             return (Step::Shrink, None);
         }
         if idle >= u64::from(limits.min_spare_threads) {
-            self.rate = 1;
+            (self.rate, self.short) = (1, false);
+            return (Step::Nothing, None);
+        }
+        // Where nobody has said how many should be idle, a moment without any is no reason to grow.
+        if !limits.spare_asked && !std::mem::replace(&mut self.short, true) {
             return (Step::Nothing, None);
         }
         let room = limits.children.saturating_sub(count);
