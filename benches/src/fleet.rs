@@ -17,11 +17,16 @@ pub(crate) const STALL: Duration = Duration::from_secs(10);
 /// Connections per 127.0.0.x source address, well below the ~28,000 ports of each, which fill up slowly.
 pub(crate) const PER_SOURCE: usize = 12_000;
 
+/// Events of one wait, and requests under way when all connections ask at once.
+const AT_ONCE: usize = 512;
+
 struct Peer {
     stream: TcpStream,
     /// Bytes still to come; 0 when quiet.
     due: usize,
     asked: Instant,
+    /// It was closed, or did not answer; only `alive_at_once` goes on after that.
+    lost: bool,
 }
 
 /// Open connections and what has been measured on them.
@@ -42,7 +47,7 @@ impl Fleet {
             target,
             poll: epoll::create(CreateFlags::CLOEXEC)?,
             peers: Vec::new(),
-            events: Vec::with_capacity(512),
+            events: Vec::with_capacity(AT_ONCE),
             input: vec![0; 256 * 1024],
             latency: histogram()?,
         })
@@ -74,6 +79,7 @@ impl Fleet {
                 stream,
                 due: 0,
                 asked: Instant::now(),
+                lost: false,
             });
             if ask {
                 let batch = self.target.request.clone();
@@ -152,31 +158,70 @@ impl Fleet {
         alive
     }
 
-    /// Waits at most `patience` (forever is never), reads what came, and puts the connections
-    /// whose answers are complete into `done`. Returns how many events there were.
-    pub(crate) fn turn(&mut self, patience: Duration, done: &mut Vec<usize>) -> io::Result<usize> {
-        done.clear();
-        let mut events = std::mem::take(&mut self.events);
-        events.clear();
+    /// Asks on every connection, many at a time, and says how many of them answer.
+    pub(crate) fn alive_at_once(&mut self) -> io::Result<usize> {
+        let request = self.target.request.clone();
+        let (mut next, mut waiting, mut answered) = (0, 0, 0);
+        while next < self.peers.len() || waiting > 0 {
+            while next < self.peers.len() && waiting < AT_ONCE {
+                if !self.peers[next].lost {
+                    match self.send(next, &request, 1, Instant::now()) {
+                        Ok(()) => waiting += 1,
+                        Err(_) => self.peers[next].lost = true,
+                    }
+                }
+                next += 1;
+            }
+            if waiting > 0 && self.wait(STALL)? == 0 {
+                break;
+            }
+            for event in std::mem::take(&mut self.events) {
+                let n = event.data.u64() as usize;
+                let was_due = self.peers[n].due > 0;
+                match self.receive(n) {
+                    Ok(true) => {
+                        answered += 1;
+                        waiting -= 1;
+                    }
+                    Ok(false) => {}
+                    Err(_) => {
+                        self.peers[n].lost = true;
+                        self.peers[n].due = 0;
+                        waiting -= usize::from(was_due);
+                    }
+                }
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Fills `events` with what happens within `patience` (forever is never), and counts them.
+    fn wait(&mut self, patience: Duration) -> io::Result<usize> {
+        self.events.clear();
+        self.events.reserve(AT_ONCE);
         let timeout = Timespec {
             tv_sec: patience.as_secs() as i64,
             tv_nsec: i64::from(patience.subsec_nanos()),
         };
-        match epoll::wait(
-            &self.poll,
-            rustix::buffer::spare_capacity(&mut events),
-            Some(&timeout),
-        ) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e.into()),
+        let events = rustix::buffer::spare_capacity(&mut self.events);
+        match epoll::wait(&self.poll, events, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(self.events.len()),
+            Err(e) => Err(e.into()),
         }
+    }
+
+    /// Waits at most `patience` (forever is never), reads what came, and puts the connections
+    /// whose answers are complete into `done`. Returns how many events there were.
+    pub(crate) fn turn(&mut self, patience: Duration, done: &mut Vec<usize>) -> io::Result<usize> {
+        done.clear();
+        let count = self.wait(patience)?;
+        let events = std::mem::take(&mut self.events);
         for event in &events {
             let n = event.data.u64() as usize;
             if self.receive(n)? {
                 done.push(n);
             }
         }
-        let count = events.len();
         self.events = events;
         Ok(count)
     }

@@ -1,7 +1,8 @@
 //! Client processes that hold connections, so that neither descriptors nor ports of one process bound the count.
 //!
 //! A holder is this binary again (command `hold`). Told a count on its input it opens connections up to it, asks each
-//! once and answers `held`; told `ask` it answers how many of them still answer; it ends when its input ends.
+//! once and answers `held`; told `ask` it answers how many of them still answer, told `wave` the same of all asked at
+//! once; it ends when its input ends.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -120,6 +121,17 @@ impl Crowd {
         }
         Ok(sum)
     }
+
+    /// Has all connections ask at once.
+    pub(crate) fn begin_wave(&mut self) -> io::Result<()> {
+        self.holders.iter_mut().try_for_each(|h| h.tell("wave"))
+    }
+
+    /// How many of them were answered, when the last was.
+    pub(crate) fn end_wave(&mut self) -> io::Result<usize> {
+        let count = |h: &mut Holder| h.answer()?.parse::<usize>().map_err(io::Error::other);
+        self.holders.iter_mut().map(count).sum()
+    }
 }
 
 /// The inner `hold` command.
@@ -133,6 +145,7 @@ pub(crate) fn hold(options: &Options) -> io::Result<()> {
     for line in io::stdin().lock().lines() {
         match line?.trim() {
             "ask" => println!("{}", fleet.alive()),
+            "wave" => println!("{}", fleet.alive_at_once()?),
             count => {
                 let count = count.parse().map_err(io::Error::other)?;
                 fleet.open(count, options.source, true)?;

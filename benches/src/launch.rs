@@ -71,7 +71,7 @@ impl Server {
             )));
         }
         let address = free_address()?;
-        let plan = match peers::plan(what, address, options.children)? {
+        let plan = match peers::plan(what, address, options.children, &options.directives)? {
             Some(plan) => plan,
             None => command(what, address)?,
         };

@@ -3,7 +3,7 @@
 //! `main` picks a command; each command is a module. `fleet` holds warm connections, `holder` parked ones in processes
 //! of their own, `target` says what to ask, `procfs` reads what it cost the server, `verdict` holds it against limits,
 //! `report` prints it. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
-//! knows those with a name.
+//! knows those with a name, `restart` does things to the server while clients ask.
 
 mod affinity;
 mod beside;
@@ -19,6 +19,7 @@ mod peers;
 mod procfs;
 mod reference;
 mod report;
+mod restart;
 mod stats;
 mod steady;
 mod target;
@@ -75,6 +76,7 @@ fn run(options: &Options) -> io::Result<bool> {
         "idle" => idle::run(options)?,
         "beside" => beside::run(options)?,
         "steady" => steady::run(options)?,
+        "restart" => restart::run(options)?,
         "hold" => {
             holder::hold(options)?;
             return Ok(true);

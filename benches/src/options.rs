@@ -36,6 +36,10 @@ pub(crate) struct Options {
     pub(crate) workers: usize,
     pub(crate) echo: bool,
     pub(crate) workload: String,
+    /// What happens to the server in `restart`.
+    pub(crate) case: String,
+    /// More lines for the configuration of a parkade-file that is started here.
+    pub(crate) directives: String,
     pub(crate) a: String,
     pub(crate) b: Option<String>,
     pub(crate) limits: Limits,
@@ -73,6 +77,11 @@ parkade-bench COMMAND [OPTIONS]
               --limit-user US    user time per request of a, of it what the ticks say
               --limit-p50 US     how much longer the median answer of a may take than that of b
               --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
+  restart     what clients notice of it: --children 4 --connections 100 --rate 2000 --case CASE
+              graceful|hard|recycle|term  --rounds 100 of them in a row under load, --parked 1000 beside it: USR1, HUP,
+                                 MaxRequestsPerChild, TERM to single children; nothing may fail and nobody be closed
+              parked             --parked 50000 at once survive USR1: time and memory
+              kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
   reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
   steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
               --connections 16 --requests N --vary (no head is like the one before)
@@ -83,6 +92,7 @@ exit code is 3. A verdict of compare or beside needs 15 rounds.
 All loads take  --server SERVER       what to measure
                 --pid PID             with a URL: the server's process (children are counted with it)
                 --children N          processes of a parkade-file that is started here
+                --directive LINE      one more line of its configuration; may be given again
                 --under COMMAND       runs the server that is started, like valgrind
                 --pin-server CORE     pins all its threads first; compare pins to core 0
                 --pin-client CORE     default: the last core
@@ -100,13 +110,13 @@ impl Options {
             command: String::new(),
             server: None,
             pid: None,
-            children: 1,
+            children: 0,
             under: String::new(),
             connections: 0,
             depth: 1,
             requests: 0,
             rounds: 0,
-            rate: 20_000,
+            rate: 0,
             parked: 0,
             low: 2_000,
             processes: 0,
@@ -119,6 +129,8 @@ impl Options {
             workers: 1,
             echo: false,
             workload: "throughput".into(),
+            case: "graceful".into(),
+            directives: String::new(),
             a: String::new(),
             b: None,
             limits: Limits::default(),
@@ -148,6 +160,11 @@ impl Options {
                 Long("workers") => o.workers = parser.value()?.parse()?,
                 Long("echo") => o.echo = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
+                Long("case") => o.case = parser.value()?.string()?,
+                Long("directive") => {
+                    o.directives.push_str(&parser.value()?.string()?);
+                    o.directives.push('\n');
+                }
                 Long("a") => o.a = parser.value()?.string()?,
                 Long("b") => o.b = Some(parser.value()?.string()?),
                 Long("vary") => o.vary = true,
@@ -180,8 +197,22 @@ impl Options {
         if self.load() == "pipelined" && self.depth == 1 {
             self.depth = 16;
         }
+        let restarts = self.command == "restart";
         if self.connections == 0 {
-            self.connections = if self.command == "steady" { 16 } else { 64 };
+            self.connections = match self.command.as_str() {
+                "steady" => 16,
+                "restart" => 100,
+                _ => 64,
+            };
+        }
+        if self.children == 0 {
+            self.children = if restarts { 4 } else { 1 };
+        }
+        if self.rate == 0 {
+            self.rate = if restarts { 2_000 } else { 20_000 };
+        }
+        if restarts {
+            crate::restart::settle(self);
         }
         if self.requests == 0 {
             self.requests = match self.load() {
@@ -199,13 +230,19 @@ impl Options {
         }
         let rounds = compares || self.command == "beside";
         if self.rounds == 0 {
-            self.rounds = if rounds { ENOUGH } else { 3 };
+            self.rounds = match self.case.as_str() {
+                "kill" if restarts => 20,
+                _ if restarts => 100,
+                _ if rounds => ENOUGH,
+                _ => 3,
+            };
         }
         if self.parked == 0 {
-            self.parked = if self.command == "idle" {
-                18_000
-            } else {
-                15_000
+            self.parked = match (self.command.as_str(), self.case.as_str()) {
+                ("idle", _) => 18_000,
+                ("restart", "parked") => 50_000,
+                ("restart", _) => 1_000,
+                _ => 15_000,
             };
         }
         let l = &self.limits;

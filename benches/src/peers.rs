@@ -16,8 +16,13 @@ const FILE: &str = "hello.txt";
 const BODY: &str = "Hello, World!";
 const PATH: &str = "/hello.txt";
 
-/// How to start `name` at `address`; `None` when it is no name. `children` is for our own server.
-pub(crate) fn plan(name: &str, address: SocketAddr, children: usize) -> io::Result<Option<Plan>> {
+/// How to start `name` at `address`; `None` when it is no name. `children` and `more` lines are for our own server.
+pub(crate) fn plan(
+    name: &str,
+    address: SocketAddr,
+    children: usize,
+    more: &str,
+) -> io::Result<Option<Plan>> {
     let own = std::env::current_exe()?;
     let at = address.to_string();
     let plan = match name {
@@ -33,7 +38,7 @@ pub(crate) fn plan(name: &str, address: SocketAddr, children: usize) -> io::Resu
         "parkade-hello" => Plan::new(own.with_file_name("examples").join("hello"), vec![at]),
         "parkade-file" => {
             let folder = folder()?;
-            let conf = write(&folder, &parkade(folder.path(), address, children))?;
+            let conf = write(&folder, &parkade(folder.path(), address, children, more))?;
             from(own.with_file_name("parkade"), &["-f", &conf], folder, PATH)
         }
         "nginx" | "nginx-file" => {
@@ -111,12 +116,12 @@ fn for_root(line: &str) -> &str {
     }
 }
 
-fn parkade(folder: &Path, address: SocketAddr, children: usize) -> String {
+fn parkade(folder: &Path, address: SocketAddr, children: usize, more: &str) -> String {
     let (at, user) = (folder.display(), for_root("User nobody"));
     format!(
         "ServerRoot {at}\nListen {address}\n{user}\nPidFile {at}/pid\nErrorLog {at}/error.log\n\
          StartServers {children}\nServerLimit {children}\nThreadsPerChild 1\nKeepAliveTimeout 300\n\
-         MaxKeepAliveRequests 0\nDocumentRoot {at}/site\n<Directory {at}/site>\n  Require all granted\n</Directory>\n"
+         MaxKeepAliveRequests 0\nDocumentRoot {at}/site\n<Directory {at}/site>\n  Require all granted\n</Directory>\n{more}"
     )
 }
 
@@ -171,7 +176,7 @@ mod tests {
     #[test]
     fn only_names_are_names() {
         let address = ([127, 0, 0, 1], 1).into();
-        assert!(plan("sleep {port}", address, 1).unwrap().is_none());
-        assert!(plan("parkade-file", address, 4).unwrap().is_some());
+        assert!(plan("sleep {port}", address, 1, "").unwrap().is_none());
+        assert!(plan("parkade-file", address, 4, "").unwrap().is_some());
     }
 }

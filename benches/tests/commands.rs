@@ -304,6 +304,42 @@ fn idle_judges_several_children_of_our_own_server() {
 }
 
 #[test]
+fn restart_counts_what_clients_notice_in_every_case() {
+    // Built beside the bench, where it looks for it.
+    parkade_tests::server::binary().unwrap();
+    let small = ["restart", "--children", "2", "--rate", "200", "--case"];
+    let load = ["--connections", "8", "--parked", "20", "--rounds"];
+    for case in ["graceful", "hard", "recycle", "term"] {
+        let output = run(&[&small[..], &[case], &load, &["2"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            text.contains("failed requests") && text.contains("verdict"),
+            "{case}: {text}{errors}"
+        );
+        assert!(output.status.success(), "{case}: {text}{errors}");
+    }
+    let output = run(&[
+        &small[..],
+        &[
+            "parked",
+            "--low",
+            "20",
+            "--parked",
+            "200",
+            "--processes",
+            "2",
+        ],
+    ]
+    .concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("last answer"), "{text}");
+    let output = run(&[&small[..], &["kill", "--connections", "8", "--rounds", "2"]].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("another child answered"), "{text}");
+}
+
+#[test]
 fn mistakes_are_explained() {
     for (arguments, expected) in [
         (&["throughput"][..], "needs --server"),
@@ -316,6 +352,7 @@ fn mistakes_are_explained() {
             "--pid goes with",
         ),
         (&["dance"], "no such command `dance`"),
+        (&["restart", "--case", "dance"], "no such case `dance`"),
         (&["throughput", "--depth", "0"], "out of its bounds"),
         (
             &["throughput", "--url", "ftp://x", "--pid", "1"],

@@ -9,7 +9,7 @@
 use parkade_tests::server::{Prepared, Server, is_root, signal};
 use parkade_tests::{client, procfs, ready};
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;

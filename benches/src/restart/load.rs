@@ -1,0 +1,236 @@
+//! Clients at a steady rate: some ask on connections they keep, one opens a connection for each request.
+
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parkade_tests::client;
+
+use super::{PATIENCE, WHO};
+
+/// Threads that ask on kept connections.
+const KEEPERS: usize = 2;
+/// New connections are so many times fewer than requests on kept ones.
+const NEW: u64 = 5;
+/// After a connection could not be made.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A request that was answered.
+pub(super) struct Answer {
+    /// When it was due.
+    pub(super) at: Instant,
+    pub(super) took: Duration,
+    /// The child that had the connection at first; 0 for a new one.
+    pub(super) child: u32,
+}
+
+/// One that was not, or not as it should.
+pub(super) struct Failure {
+    pub(super) begun: Instant,
+    pub(super) at: Instant,
+    /// As for an answer.
+    pub(super) child: u32,
+    pub(super) why: String,
+}
+
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) kept: Vec<Answer>,
+    pub(super) new: Vec<Answer>,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// Clients that ask until they are told to stop.
+pub(super) struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<io::Result<Outcome>>>,
+}
+
+impl Load {
+    /// `connections` kept ones with `rate` requests a second between them, and new ones beside.
+    pub(super) fn start(address: SocketAddr, connections: usize, rate: u64) -> io::Result<Load> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut clients = Vec::new();
+        for n in 0..KEEPERS {
+            let count = connections * (n + 1) / KEEPERS - connections * n / KEEPERS;
+            let streams = (0..count).map(|_| Kept::open(address));
+            let streams = streams.collect::<io::Result<Vec<_>>>()?;
+            let pace = Pace::new(rate / KEEPERS as u64);
+            let stop = stop.clone();
+            clients.push(std::thread::spawn(move || {
+                keep(address, streams, pace, &stop)
+            }));
+        }
+        let pace = Pace::new(rate / NEW);
+        let told = stop.clone();
+        clients.push(std::thread::spawn(move || Ok(visit(address, pace, &told))));
+        Ok(Load { stop, clients })
+    }
+
+    pub(super) fn stop(self) -> io::Result<Outcome> {
+        self.stop.store(true, Relaxed);
+        let mut all = Outcome::default();
+        for client in self.clients {
+            let part = client
+                .join()
+                .map_err(|_| io::Error::other("a client has panicked"))??;
+            all.kept.extend(part.kept);
+            all.new.extend(part.new);
+            all.failures.extend(part.failures);
+        }
+        Ok(all)
+    }
+}
+
+/// When the next request is due.
+struct Pace {
+    next: Instant,
+    each: Duration,
+}
+
+impl Pace {
+    fn new(rate: u64) -> Pace {
+        Pace {
+            next: Instant::now(),
+            each: Duration::from_secs(1) / u32::try_from(rate.max(1)).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Sleeps until then. A request that is late because the one before took long counts from when it was due; that the
+    /// sleep is inexact is nobody's fault.
+    fn wait(&mut self) -> Instant {
+        let due = self.next;
+        self.next += self.each;
+        let now = Instant::now();
+        if now >= due {
+            return due;
+        }
+        std::thread::sleep(due - now);
+        Instant::now()
+    }
+}
+
+struct Kept {
+    stream: BufReader<TcpStream>,
+    child: u32,
+}
+
+impl Kept {
+    fn open(address: SocketAddr) -> io::Result<Kept> {
+        let mut stream = BufReader::new(client::connect(address)?);
+        let child = who(&mut stream)?;
+        Ok(Kept { stream, child })
+    }
+}
+
+fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> io::Result<Vec<u8>> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.get_mut().write_all(request.as_bytes())?;
+    let response = client::read(stream, false)?;
+    match (response.status, response.header("connection")) {
+        (200, None) => Ok(response.body),
+        (status, field) => Err(io::Error::other(format!("{status}, connection {field:?}"))),
+    }
+}
+
+/// The process that answers on this connection.
+fn who(stream: &mut BufReader<TcpStream>) -> io::Result<u32> {
+    let body = ask(stream, WHO)?;
+    let text = String::from_utf8_lossy(&body);
+    let pid = text.trim().parse();
+    pid.map_err(|e| io::Error::other(format!("`{text}` is no process id: {e}")))
+}
+
+/// The process that answers on a new connection.
+pub(super) fn who_answers(address: SocketAddr) -> io::Result<u32> {
+    who(&mut BufReader::new(client::connect(address)?))
+}
+
+fn keep(
+    address: SocketAddr,
+    mut all: Vec<Kept>,
+    mut pace: Pace,
+    stop: &AtomicBool,
+) -> io::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut turn = 0;
+    while !stop.load(Relaxed) && !all.is_empty() {
+        let begun = pace.wait();
+        let count = all.len();
+        let kept = &mut all[turn % count];
+        turn += 1;
+        let child = kept.child;
+        let answer = ask(&mut kept.stream, "/hello.txt");
+        let at = Instant::now();
+        match answer {
+            Ok(_) => outcome.kept.push(Answer {
+                at: begun,
+                took: at - begun,
+                child,
+            }),
+            Err(e) => {
+                let why = format!("kept: {e}");
+                outcome.failures.push(Failure {
+                    begun,
+                    at,
+                    child,
+                    why,
+                });
+                *kept = open_again(address, &mut outcome)?;
+                // Nobody waited for what was not asked meanwhile.
+                pace.next = pace.next.max(Instant::now());
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Another connection in the place of one that failed.
+fn open_again(address: SocketAddr, outcome: &mut Outcome) -> io::Result<Kept> {
+    let begun = Instant::now();
+    loop {
+        match Kept::open(address) {
+            Ok(kept) => return Ok(kept),
+            Err(e) if begun.elapsed() > PATIENCE => return Err(e),
+            Err(e) => outcome.failures.push(Failure {
+                begun,
+                at: Instant::now(),
+                child: 0,
+                why: format!("opened again: {e}"),
+            }),
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn visit(address: SocketAddr, mut pace: Pace, stop: &AtomicBool) -> Outcome {
+    let mut outcome = Outcome::default();
+    while !stop.load(Relaxed) {
+        let begun = pace.wait();
+        let answer = client::connect(address).and_then(|stream| {
+            let mut stream = BufReader::new(stream);
+            ask(&mut stream, "/hello.txt")
+        });
+        let at = Instant::now();
+        match answer {
+            Ok(_) => outcome.new.push(Answer {
+                at: begun,
+                took: at - begun,
+                child: 0,
+            }),
+            Err(e) => {
+                outcome.failures.push(Failure {
+                    begun,
+                    at,
+                    child: 0,
+                    why: format!("new: {e}"),
+                });
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+    outcome
+}
