@@ -2,10 +2,11 @@
 //!
 //! A holder is this binary again (command `hold`). Told a count on its input it opens connections up to it, asks each
 //! once and answers `held`; told `ask` it answers how many of them still answer, told `wave` the same of all asked at
-//! once; it ends when its input ends.
+//! once and the microseconds of the slowest answer; it ends when its input ends.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use crate::affinity;
 use crate::fleet::Fleet;
@@ -127,10 +128,17 @@ impl Crowd {
         self.holders.iter_mut().try_for_each(|h| h.tell("wave"))
     }
 
-    /// How many of them were answered, when the last was.
-    pub(crate) fn end_wave(&mut self) -> io::Result<usize> {
-        let count = |h: &mut Holder| h.answer()?.parse::<usize>().map_err(io::Error::other);
-        self.holders.iter_mut().map(count).sum()
+    /// Waits for the last answer; gives how many were answered, and the longest that any of them took.
+    pub(crate) fn end_wave(&mut self) -> io::Result<(usize, Duration)> {
+        let (mut count, mut longest) = (0, Duration::ZERO);
+        for holder in &mut self.holders {
+            let answer = holder.answer()?;
+            let (answered, slowest) = answer.split_once(' ').unwrap_or((&answer, ""));
+            count += answered.parse::<usize>().map_err(io::Error::other)?;
+            let slowest = slowest.parse().map_err(io::Error::other)?;
+            longest = longest.max(Duration::from_micros(slowest));
+        }
+        Ok((count, longest))
     }
 }
 
@@ -145,7 +153,11 @@ pub(crate) fn hold(options: &Options) -> io::Result<()> {
     for line in io::stdin().lock().lines() {
         match line?.trim() {
             "ask" => println!("{}", fleet.alive()),
-            "wave" => println!("{}", fleet.alive_at_once()?),
+            "wave" => {
+                fleet.latency.reset();
+                let answered = fleet.alive_at_once()?;
+                println!("{answered} {}", fleet.latency.max() / 1_000);
+            }
             count => {
                 let count = count.parse().map_err(io::Error::other)?;
                 fleet.open(count, options.source, true)?;

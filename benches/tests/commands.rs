@@ -333,10 +333,10 @@ fn restart_counts_what_clients_notice_in_every_case() {
     ]
     .concat());
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("last answer"), "{text}");
+    assert!(text.contains("all ask at the signal"), "{text}");
     let output = run(&[&small[..], &["kill", "--connections", "8", "--rounds", "2"]].concat());
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("another child answered"), "{text}");
+    assert!(text.contains("another child serves"), "{text}");
 }
 
 #[test]

@@ -393,7 +393,7 @@ fn pid_behind(stream: &mut TcpStream) -> u32 {
 }
 
 #[test]
-fn crashes_in_a_row_are_made_up_for_quickly_and_harm_nobody_else() {
+fn crash_replaced() {
     let folder = open_folder();
     let server = start(&format!(
         "StartServers 2\nThreadsPerChild 1\nKeepAliveTimeout 300\nCoreDumpDirectory {}\nEnableExceptionHook On",

@@ -67,7 +67,7 @@ fn shown(server: &Server, name: &str) -> u64 {
 }
 
 #[test]
-fn children_of_root_have_the_accounts_ids_and_no_capability() {
+fn privileges() {
     if !is_root() {
         return eprintln!("skipped: only root can become somebody else");
     }
@@ -145,7 +145,7 @@ fn accounts_that_will_not_do_are_refused_with_their_line() {
 }
 
 #[test]
-fn start_servers_and_threads_per_child_are_processes_and_threads() {
+fn threads() {
     let server = start("StartServers 3\nThreadsPerChild 5", FILES);
     let mut children = Vec::new();
     ready::until("three children", PATIENCE, || {
@@ -164,7 +164,7 @@ fn start_servers_and_threads_per_child_are_processes_and_threads() {
 }
 
 #[test]
-fn thread_stack_size_is_that_of_every_worker() {
+fn stack_size() {
     let stacks = |line: &str, bytes: u64| {
         let server = start(&format!("StartServers 1\nThreadsPerChild 5\n{line}"), FILES);
         assert_eq!(server.get("/a.txt").unwrap().status, 200);
@@ -351,7 +351,7 @@ fn max_keep_alive_requests_ends_a_connection_with_its_last() {
 }
 
 #[test]
-fn keep_alive_timeout_ends_a_parked_connection_in_time_and_not_before() {
+fn ka_timeout_exact() {
     let server = start("StartServers 1\nKeepAliveTimeout 700ms", FILES);
     let mut stream = send(&server, GET);
     assert_eq!(client::read(&mut stream, false).unwrap().status, 200);

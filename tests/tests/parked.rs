@@ -76,7 +76,7 @@ fn a_parked_connection_costs_at_most_64_bytes_and_gives_them_back() {
 }
 
 #[test]
-fn many_parked_connections_and_nothing_to_do_wake_nobody() {
+fn idle_cost() {
     let (limit, _turn) = descriptors::many();
     let Some(count) = usize::try_from(limit * 8 / 10).ok().map(|n| n.min(15_000)) else {
         return;

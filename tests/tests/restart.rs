@@ -247,7 +247,7 @@ fn graceful_no_loss() {
 }
 
 #[test]
-fn hup_resets_and_cuts_what_is_in_progress() {
+fn hup_resets() {
     let server = start("StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 300");
     let mut parked = connections(&server, 5);
     let old = server.children().unwrap();

@@ -198,7 +198,7 @@ fn children_of_root_are_somebody_else() {
 }
 
 #[test]
-fn a_broken_start_says_what_is_wrong_and_leaves_nothing() {
+fn config_errors() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let root = tempfile::tempdir().unwrap();

@@ -93,7 +93,7 @@ fn until(
 }
 
 #[test]
-fn status_truth_seven_parked_three_writing_and_two_lingering() {
+fn status_truth() {
     let big = vec![b'x'; 8_000_000];
     let server = start(
         "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4\nKeepAliveTimeout 300\nMaxKeepAliveRequests 0\nTimeout 300\n\

@@ -236,7 +236,7 @@ fn a_handler_that_hangs_does_not_hold_up_a_stop() {
 }
 
 #[test]
-fn a_stopped_child_is_reminded_and_killed() {
+fn term_escalation() {
     let mut server = start("StartServers 2\nThreadsPerChild 1");
     let all = children(&server, 2, &[]);
     signal(all[0], libc::SIGSTOP);
@@ -335,7 +335,7 @@ fn stop(prepared: &Prepared) -> bool {
 }
 
 #[test]
-fn start_and_stop_work_through_the_pid_file() {
+fn pidfile() {
     let prepared =
         Prepared::new(&configuration("StartServers 1\nThreadsPerChild 1"), FILES).unwrap();
     let run = |word: &str| {
@@ -466,7 +466,7 @@ fn a_pid_file_of_something_else_is_left_alone() {
 }
 
 #[test]
-fn a_server_short_of_descriptors_neither_spins_nor_dies() {
+fn fd_exhaustion() {
     let text = configuration("StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 300");
     let server = Server::start_with(&text, FILES, |command| {
         limit(command, libc::RLIMIT_NOFILE, 64);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::again::{answers, failures};
-use super::load::{Answer, Load, Outcome, who_answers};
+use super::load::{Answer, Load, Outcome, fetch};
 use super::{children, ms, replaced, signal, until};
 use crate::fleet::histogram;
 use crate::options::Options;
@@ -17,6 +17,8 @@ use crate::stats::median;
 use crate::target::Target;
 use crate::verdict::{Verdict, exactly};
 
+/// Where each child is in its life.
+const BOARD: &str = "/push?board";
 /// Before each kill: long enough for a p99 of its own, and for a child not to count as one that died at once.
 const QUIET: Duration = Duration::from_millis(1_300);
 /// After each: what a kill might disturb lies in it.
@@ -31,7 +33,7 @@ struct Kill {
     at: Instant,
     /// It was seen to be gone.
     gone: Instant,
-    /// A new child has answered.
+    /// A new child accepts connections.
     served: Duration,
 }
 
@@ -69,7 +71,7 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     times.sort_by(f64::total_cmp);
     let longest = times.last().copied().unwrap_or_default();
     let middle = median(&times).map_or(0.0, |m| m.value);
-    report.put("ms until another child answered, median", middle);
+    report.put("ms until another child serves, median", middle);
     report.put("  longest", longest);
     report.judge(Some(Verdict::at_most(
         "failed on others",
@@ -77,7 +79,7 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
         exactly(others.len() as f64),
     )));
     report.judge(Some(Verdict::at_most(
-        "ms until another child answered",
+        "ms until another child serves",
         LIMIT,
         exactly(longest),
     )));
@@ -98,9 +100,9 @@ fn kill(server: u32, address: SocketAddr, n: usize) -> io::Result<Kill> {
         Ok(!children(server).contains(&victim))
     })?;
     let gone = Instant::now();
-    // One that came to the victim in its last moment has no answer; the next has.
+    // A connection that came to the victim in its last moment has no answer; the next has.
     until("another child", Duration::from_millis(1), || {
-        Ok(who_answers(address).is_ok_and(|pid| !old.contains(&pid)))
+        Ok(fetch(address, BOARD).is_ok_and(|board| another_serves(&board, &old)))
     })?;
     let served = at.elapsed();
     std::thread::sleep(AFTER);
@@ -109,6 +111,16 @@ fn kill(server: u32, address: SocketAddr, n: usize) -> io::Result<Kill> {
         at,
         gone,
         served,
+    })
+}
+
+/// Whether a child that is none of `old` accepts connections.
+fn another_serves(board: &str, old: &[u32]) -> bool {
+    board.lines().any(|line| {
+        let mut pid = line.strip_prefix("child pid=").unwrap_or("").split(' ');
+        let pid = pid.next().and_then(|pid| pid.parse().ok());
+        let serves = line.contains(" state=serving ") && !line.ends_with(" accepting=0");
+        serves && pid.is_some_and(|pid: u32| !old.contains(&pid))
     })
 }
 

@@ -144,9 +144,11 @@ fn who(stream: &mut BufReader<TcpStream>) -> io::Result<u32> {
     pid.map_err(|e| io::Error::other(format!("`{text}` is no process id: {e}")))
 }
 
-/// The process that answers on a new connection.
-pub(super) fn who_answers(address: SocketAddr) -> io::Result<u32> {
-    who(&mut BufReader::new(client::connect(address)?))
+/// What is answered to one request on a new connection.
+pub(super) fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = BufReader::new(client::connect(address)?);
+    let body = ask(&mut stream, path)?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 fn keep(

@@ -11,10 +11,10 @@ mod load;
 use std::io;
 use std::time::{Duration, Instant};
 
+use parkade_tests::procfs;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::options::Options;
-use crate::procfs;
 use crate::report::Report;
 
 /// What says which process answers.
@@ -51,9 +51,10 @@ fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-/// The processes below the server's first.
+/// The server's children. Nothing of theirs is looked at: the kernel can take seconds to forget a dead process while
+/// others look for it in /proc all the time, and the supervisor would be the one who waits.
 fn children(server: u32) -> Vec<u32> {
-    procfs::tree(server).split_off(1)
+    procfs::children(server).unwrap_or_default()
 }
 
 /// Asks `condition` every `pause` until it is true; gives how long that took.
