@@ -115,7 +115,7 @@ table! {
     "ReceiveBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's receive buffer, 0 for the kernel's choice";
     "RequestReadTimeout" [], 1..ANY, SV, "header=20-40,MinRate=500 body=20,MinRate=500", E, "header= and body= with times and MinRate";
     "Require" [], 1..ANY, D, "all granted", E, "all granted, all denied, ip ADDRESS..., or local";
-    "ScoreBoardFile" [], 1..1, SERVER, "", P, "the file of the shared status memory";
+    "ScoreBoardFile" [], 1..1, SERVER, "", E, "the file that the shared status memory is";
     "SendBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's send buffer, 0 for the kernel's choice";
     "ServerAdmin" [], 1..1, SV, "", P, "the address shown in error pages";
     "ServerAlias" [], 1..ANY, VHOST, "", E, "other names of a virtual host";

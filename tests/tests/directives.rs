@@ -486,7 +486,6 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "LockFile {root}/lock",
         "MaxSpareThreads 100",
         "MinSpareThreads 10",
-        "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
     ];
     let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";

@@ -142,7 +142,7 @@ mod tests {
             workers: 1,
             ..Size::default()
         };
-        let board = Arc::new(Board::new(size, 0).unwrap());
+        let board = Arc::new(Board::new(size, 0, None).unwrap());
         for n in connections {
             let at = board.claim(4).unwrap();
             board.child(at).unwrap().set_state(State::Serving);

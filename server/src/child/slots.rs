@@ -229,7 +229,7 @@ mod tests {
             slots: most as usize,
             extended: true,
         };
-        let board = Arc::new(Board::new(size, 0).unwrap());
+        let board = Arc::new(Board::new(size, 0, None).unwrap());
         let at = board.claim(most).unwrap();
         (Slots::new(board.clone(), at, most), board)
     }

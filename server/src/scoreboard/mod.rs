@@ -1,14 +1,17 @@
 //! The scoreboard: what every process of the server may know of every other.
 //!
-//! One anonymous shared mapping, made by the supervisor before it forks (`mapping` is the memory, `record` its layout).
+//! One shared mapping for each generation, made by the supervisor before it forks (`mapping` is the memory, `record` its
+//! layout, `file` the file that it is with ScoreBoardFile).
 //! Each record has one writer at a time: the supervisor while no child has it, then the child. Readers take each number
 //! for itself; there is no lock. The workers of a child count straight into it, so publishing costs nothing.
 
+mod file;
 mod mapping;
 mod record;
 mod slot;
 mod sum;
 
+pub(crate) use file::BoardFile;
 pub(crate) use record::{Child, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
@@ -17,6 +20,7 @@ use mapping::Mapping;
 use parkade::WorkerCounters;
 use record::Header;
 use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -56,12 +60,12 @@ pub(crate) struct Older {
 }
 
 impl Board {
-    /// A scoreboard whose counting begins now. The supervisor makes it.
+    /// A scoreboard whose counting begins now, in an empty file if one is given. The supervisor makes it.
     ///
     /// # Errors
-    /// There is no memory for it.
-    pub(crate) fn new(size: Size, generation: u32) -> io::Result<Self> {
-        let mapping = Mapping::new(size)?;
+    /// There is no memory for it, or no room on the disk.
+    pub(crate) fn new(size: Size, generation: u32, file: Option<&File>) -> io::Result<Self> {
+        let mapping = Mapping::new(size, file)?;
         let header = mapping.header();
         header.generation.store(generation, Relaxed);
         header.supervisor.store(std::process::id(), Relaxed);
@@ -80,10 +84,15 @@ impl Board {
     /// The scoreboard of the generation after `before`. Its counting begins now, or goes on.
     ///
     /// # Errors
-    /// There is no memory for it.
-    pub(crate) fn after(before: &Arc<Self>, size: Size, goes_on: bool) -> io::Result<Self> {
+    /// As [`Board::new`].
+    pub(crate) fn after(
+        before: &Arc<Self>,
+        size: Size,
+        goes_on: bool,
+        file: Option<&File>,
+    ) -> io::Result<Self> {
         let was = before.header();
-        let mut board = Self::new(size, was.generation.load(Relaxed).wrapping_add(1))?;
+        let mut board = Self::new(size, was.generation.load(Relaxed).wrapping_add(1), file)?;
         let living = before.older.iter();
         let living = living.filter(|older| older.board.children().next().is_some());
         board.older = living.cloned().collect();
@@ -205,7 +214,7 @@ mod tests {
             slots: 4,
             extended: true,
         };
-        Board::new(size, generation).unwrap()
+        Board::new(size, generation, None).unwrap()
     }
 
     #[test]
@@ -243,7 +252,7 @@ mod tests {
             workers: 1,
             ..Size::default()
         };
-        let second = Arc::new(Board::after(&first, size, true).unwrap());
+        let second = Arc::new(Board::after(&first, size, true, None).unwrap());
         assert_eq!(second.header().generation.load(Relaxed), 4);
         assert_eq!(Sum::of_all(&second).took, 9);
         first.release(at);
@@ -251,7 +260,7 @@ mod tests {
         second.inherit();
         assert_eq!(Sum::of_all(&second).took, 9);
         assert_eq!(second.header().gone_took.load(Relaxed), 9);
-        let third = Board::after(&second, size, false).unwrap();
+        let third = Board::after(&second, size, false, None).unwrap();
         assert_eq!(third.family().count(), 2, "the first has ended");
         assert_eq!(Sum::of_all(&third).took, 0);
         third.inherit();

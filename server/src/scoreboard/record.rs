@@ -8,6 +8,9 @@
 //! | slots, rounded up to 128 | one byte per request slot: [`super::Doing`] |
 //! | 256 x slots, with ExtendedStatus | one [`super::Detail`] per request slot |
 //!
+//! A ScoreBoardFile holds just this, in the byte order of the machine, and is as long: the header gives the number of
+//! children, workers and slots.
+//!
 //! Everything is an atomic number, zero at first, and each part is on cache lines of its own. Accesses are relaxed:
 //! nothing is published through the scoreboard but the numbers themselves. Only what a slot did last is more than one
 //! number, and says itself how it is kept whole.

@@ -93,9 +93,11 @@ fn run_here(
             );
         }
     }
-    let mut plan = Plan::new(settings, listeners, logs, options.one_process, |size| {
-        Board::new(size, 0)
+    let one = options.one_process;
+    let mut plan = Plan::new(settings, listeners, logs, one, None, |size, file| {
+        Board::new(size, 0, file)
     })?;
+    plan.publish()?;
     if options.one_process {
         return alone(&mut plan);
     }

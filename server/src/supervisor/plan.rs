@@ -4,8 +4,9 @@ use super::listeners::{self, Listener};
 use crate::child;
 use crate::crash;
 use crate::log::access::AccessLogs;
-use crate::scoreboard::{Board, Size};
+use crate::scoreboard::{Board, BoardFile, Size};
 use crate::settings::Settings;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,16 +20,20 @@ pub(super) struct Plan {
     pub(super) listeners: Vec<Listener>,
     pub(super) logs: AccessLogs,
     pub(super) board: Arc<Board>,
+    /// The file that the scoreboard is.
+    pub(super) file: Option<BoardFile>,
 }
 
 impl Plan {
-    /// With a scoreboard for so many children as the settings allow, or for one.
+    /// With a scoreboard for so many children as the settings allow, or for one. Its file has its name only when it is
+    /// published; until then that of the generation `before` keeps it.
     pub(super) fn new(
         settings: Settings,
         listeners: Vec<Listener>,
         logs: AccessLogs,
         one_process: bool,
-        board: impl FnOnce(Size) -> io::Result<Board>,
+        before: Option<&BoardFile>,
+        board: impl FnOnce(Size, Option<&File>) -> io::Result<Board>,
     ) -> io::Result<Self> {
         crash::warn_of_limit(&settings);
         let limits = &settings.config.limits;
@@ -45,19 +50,35 @@ impl Plan {
             slots: limits.slots_per_child as usize,
             extended: settings.config.extended_status(),
         };
-        let board = board(size)
-            .map_err(|e| io::Error::new(e.kind(), format!("could not make the scoreboard: {e}")))?;
+        let path = settings.config.scoreboard_file.as_ref();
+        let file = path.map(|p| BoardFile::beside(p, before)).transpose()?;
+        let board = board(size, file.as_ref().map(BoardFile::file)).map_err(|e| {
+            let named = path.map_or(String::new(), |p| {
+                format!(" (ScoreBoardFile {})", p.display())
+            });
+            io::Error::new(
+                e.kind(),
+                format!("could not make the scoreboard{named}: {e}"),
+            )
+        })?;
         board.header().planned.store(planned, Relaxed);
         Ok(Self {
             settings,
             listeners,
             logs,
             board: Arc::new(board),
+            file,
         })
+    }
+
+    /// Gives the scoreboard's file its name.
+    pub(super) fn publish(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), BoardFile::publish)
     }
 
     /// A child's life; gives its exit code.
     pub(super) fn serve(&mut self, record: usize, control: &std::os::fd::OwnedFd) -> i32 {
+        self.file = None;
         let place = child::Place {
             board: self.board.clone(),
             record,
@@ -71,6 +92,7 @@ impl Plan {
     pub(super) fn leave(&mut self) {
         self.listeners.clear();
         self.logs = AccessLogs::none();
+        self.file = None;
     }
 
     /// Children at the start.

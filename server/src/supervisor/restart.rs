@@ -108,8 +108,9 @@ impl Supervisor {
         let pid_file = self.new_pid_file(&settings)?;
         let changes = parkade_config::changes(&before.settings.config, &settings.config);
         let board = before.board.clone();
-        let plan = Plan::new(settings, listeners, logs, false, |size| {
-            Board::after(&board, size, kind == Kind::Graceful)
+        let file = before.file.as_ref();
+        let plan = Plan::new(settings, listeners, logs, false, file, |size, file| {
+            Board::after(&board, size, kind == Kind::Graceful, file)
         })?;
         super::children::note_times(&plan.board);
         for change in changes {
@@ -140,11 +141,17 @@ impl Supervisor {
 
     /// Every child of the new generation serves: the old one is told to go.
     pub(super) fn commit(&mut self) {
-        let Some(next) = self.next.take() else { return };
+        let Some(mut next) = self.next.take() else {
+            return;
+        };
+        if let Err(e) = next.plan.publish() {
+            write("core", Level::Error, &format!("{e}; it has no name"));
+        }
         if next.plan.settings.pid_path().is_none() || next.pid_file.is_some() {
             self.pid_file = next.pid_file;
         }
-        // Dropping the old plan closes listeners that are not wanted any more, and its logs.
+        // Dropping the old plan closes listeners that are not wanted any more and its logs, and removes the file of its
+        // scoreboard unless the new one has taken its place.
         self.current = next.plan;
         if let Err(e) = crash::watch(&self.current.settings) {
             write("core", Level::Error, &format!("fatal signals: {e}"));

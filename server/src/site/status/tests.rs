@@ -9,7 +9,7 @@ fn board(extended: bool) -> Board {
         slots: 4,
         extended,
     };
-    let board = Board::new(size, 2).unwrap();
+    let board = Board::new(size, 2, None).unwrap();
     board.header().planned.store(4, Relaxed);
     board
 }
