@@ -98,6 +98,9 @@ pub fn text(config: &Config) -> String {
             format!("{protocol} {filter}")
         });
     }
+    if let Some(factor) = &config.async_request_worker_factor {
+        out.value("AsyncRequestWorkerFactor", factor);
+    }
     out.value("MaxMemFree", &config.max_mem_free);
     out.value("ThreadStackSize", &config.thread_stack_size);
     out.shown("EnableExceptionHook", &config.enable_exception_hook, flag);

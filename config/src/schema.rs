@@ -76,7 +76,7 @@ table! {
     "AcceptMutex" [], 1..1, SERVER, "Default", P, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
     "AddType" [], 2..ANY, ALL, "", E, "a MIME type followed by one or more file extensions";
     "AllowOverride" [], 1..ANY, DIR, "None", E, "None (files in directories are never read)";
-    "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", P, "connections accepted per idle worker, a positive number";
+    "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", E, "how many more connections a child accepts for each idle thread, a positive number; no bound if not set";
     "CoreDumpDirectory" [], 1..1, SERVER, "", E, "the directory a crashing child changes to before dumping core";
     "CustomLog" [], 2..3, SV, "", E, "a file and a format string or nickname";
     "DirectoryIndex" [], 1..ANY, ALL, "index.html", E, "names tried for a directory, or disabled";

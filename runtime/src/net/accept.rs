@@ -47,6 +47,18 @@ pub trait Siblings: Send + Sync + 'static {
 
     /// This process has run short of descriptors, or has enough again.
     fn short(&self, short: bool);
+
+    /// Whether this process bounds its connections. Then every worker is woken for a new one, not just one of them: who
+    /// may not take it leaves it where it is, and nobody else would hear of it.
+    fn bounds(&self) -> bool {
+        false
+    }
+
+    /// Whether this process may take no connection now, whoever else could. Asked before each accept of a process that
+    /// [`Siblings::bounds`] its connections.
+    fn full(&self) -> bool {
+        false
+    }
 }
 
 /// The listeners of one worker.
@@ -93,7 +105,7 @@ impl Worker {
         let added = self.home.pollset.add(
             listener.fd.as_fd(),
             LISTENER + u64::from(id),
-            Interest::Listener,
+            self.interest(),
         );
         if let Err(e) = added {
             tracing::error!(target: "parkade", "worker {}: adding a listener: {e}", self.home.id);
@@ -116,6 +128,9 @@ impl Worker {
         for _ in 0..TURN {
             if !self.shared.running() {
                 return self.stop_accepting();
+            }
+            if self.is_full() {
+                return self.pause();
             }
             match socket::accept(fd.as_fd()) {
                 Ok((socket, peer)) => {
@@ -143,6 +158,20 @@ impl Worker {
             if self.shared.siblings.as_ref().is_some_and(|s| s.yield_to()) {
                 return self.pause();
             }
+        }
+    }
+
+    /// This process bounds its connections and has as many as it may.
+    fn is_full(&self) -> bool {
+        let siblings = self.shared.siblings.as_ref();
+        siblings.is_some_and(|s| s.bounds() && s.full())
+    }
+
+    /// Who is woken for a new connection.
+    fn interest(&self) -> Interest {
+        match &self.shared.siblings {
+            Some(siblings) if siblings.bounds() => Interest::CommonListener,
+            _ => Interest::Listener,
         }
     }
 
@@ -243,7 +272,7 @@ impl Worker {
         let mut accepting = self.accepting.borrow_mut();
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(false);
-            if siblings.yield_to() {
+            if siblings.yield_to() || self.is_full() {
                 accepting.paused = Some(now.wrapping_add(PAUSE));
                 return;
             }
@@ -256,7 +285,7 @@ impl Worker {
             let _ = self.home.pollset.add(
                 listener.fd.as_fd(),
                 LISTENER + u64::from(listener.id),
-                Interest::Listener,
+                self.interest(),
             );
         }
     }
@@ -312,10 +341,7 @@ impl Worker {
     fn rotate(&self, fd: &OwnedFd, id: u8) {
         let _ = self.home.pollset.delete(fd.as_fd());
         let listener = LISTENER + u64::from(id);
-        let _ = self
-            .home
-            .pollset
-            .add(fd.as_fd(), listener, Interest::Listener);
+        let _ = self.home.pollset.add(fd.as_fd(), listener, self.interest());
     }
 
     /// Gives a new connection a home: the emptier of two drawn at random, or at the end its own, as others may be gone.
