@@ -102,7 +102,7 @@ table! {
     "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
-    "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
+    "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", E, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
     "MaxMemFree" [], 1..1, SERVER, "2048", E, "KiB of free buffers that each worker thread may keep, 0 for no bound";
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
@@ -119,12 +119,12 @@ table! {
     "SendBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's send buffer, 0 for the kernel's choice";
     "ServerAdmin" [], 1..1, SV, "", P, "the address shown in error pages";
     "ServerAlias" [], 1..ANY, VHOST, "", E, "other names of a virtual host";
-    "ServerLimit" [], 1..1, SERVER, "16", P, "the most child processes";
+    "ServerLimit" [], 1..1, SERVER, "16", E, "the most child processes";
     "ServerName" [], 1..1, SV, "", E, "the name and port of the server";
     "ServerRoot" [], 1..1, SERVER, "", E, "the directory relative paths start from";
     "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, server-status or none";
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
-    "ThreadLimit" [], 1..1, SERVER, "64", P, "the most ThreadsPerChild";
+    "ThreadLimit" [], 1..1, SERVER, "64", E, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
     "ThreadStackSize" [], 1..1, SERVER, "0", E, "bytes of a worker thread's stack, 0 for the system's choice";
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";

@@ -486,9 +486,9 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "LockFile {root}/lock",
         "MaxSpareThreads 100",
         "MinSpareThreads 10",
-        "ThreadLimit 80",
     ];
-    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";
+    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\nThreadLimit 80\n\
+               ScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\nAsyncRequestWorkerFactor 1.5\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -508,6 +508,12 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MaxMemFree",
         "ThreadStackSize",
         "ReceiveBufferSize",
+        "ThreadLimit",
+        "ScoreBoardFile",
+        "MaxClients",
+        "MaxRequestWorkers",
+        "ServerLimit",
+        "AsyncRequestWorkerFactor",
     ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }
