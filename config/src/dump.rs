@@ -84,6 +84,8 @@ pub fn text(config: &Config) -> String {
         });
     }
     out.value("ListenBacklog", &config.listen_backlog);
+    let ratio = &config.listen_cores_buckets_ratio;
+    out.value("ListenCoresBucketsRatio", ratio);
     for (name, value) in [("User", &config.user), ("Group", &config.group)] {
         if let Some(value) = value {
             out.shown(name, value, account);

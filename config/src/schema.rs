@@ -99,6 +99,7 @@ table! {
     "LimitRequestLine" [], 1..1, SV, "8190", E, "the most bytes of a request line";
     "Listen" [], 1..2, SERVER, "", E, "a port, or address:port, optionally followed by a protocol";
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
+    "ListenCoresBucketsRatio" [], 1..1, SERVER, "0", E, "processor cores for each socket of an address, 0 for one socket in all";
     "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
@@ -209,7 +210,6 @@ pub const UNSUPPORTED: &[&str] = &[
     "IndexOptions",
     "IndexIgnore",
     "LanguagePriority",
-    "ListenCoresBucketsRatio",
     "NameVirtualHost",
     "Protocols",
     "ProxyPass",

@@ -488,7 +488,8 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MinSpareThreads 10",
     ];
     let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\nThreadLimit 80\n\
-               ScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\nAsyncRequestWorkerFactor 1.5\n";
+               ScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\nAsyncRequestWorkerFactor 1.5\n\
+               ListenCoresBucketsRatio 2\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -514,6 +515,7 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MaxRequestWorkers",
         "ServerLimit",
         "AsyncRequestWorkerFactor",
+        "ListenCoresBucketsRatio",
     ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }

@@ -45,7 +45,7 @@ impl Board {
         let bytes = fs::read(path).unwrap();
         assert_eq!(&bytes[..8], b"parkade\0");
         let number = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-        assert_eq!(number(8), 2, "the version");
+        assert_eq!(number(8), 3, "the version");
         Self {
             generation: number(12),
             children: number(16) as usize,

@@ -190,7 +190,7 @@ mod tests {
         };
         let board = Arc::new(Board::new(size, 0, None).unwrap());
         for n in connections {
-            let at = board.claim(4).unwrap();
+            let at = board.claim(4, 0).unwrap();
             board.child(at).unwrap().set_state(State::Serving);
             board.workers(at)[0].count_accepted(n);
         }

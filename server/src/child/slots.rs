@@ -230,7 +230,7 @@ mod tests {
             extended: true,
         };
         let board = Arc::new(Board::new(size, 0, None).unwrap());
-        let at = board.claim(most).unwrap();
+        let at = board.claim(most, 0).unwrap();
         (Slots::new(board.clone(), at, most), board)
     }
 

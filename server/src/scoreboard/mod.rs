@@ -170,10 +170,16 @@ impl Board {
             .filter(|(_, child)| child.state() != State::Free)
     }
 
-    /// Supervisor: takes the first free record for a child that is about to be forked.
-    pub(crate) fn claim(&self, slots: u32) -> Option<usize> {
+    /// Sockets of each listener.
+    pub(crate) fn buckets(&self) -> usize {
+        self.header().buckets.load(Relaxed).max(1) as usize
+    }
+
+    /// Supervisor: takes the first free record of a bucket for a child that is about to be forked.
+    pub(crate) fn claim(&self, slots: u32, bucket: usize) -> Option<usize> {
         let free = |at: &usize| self.child(*at).is_some_and(|c| c.state() == State::Free);
-        let at = (0..self.mapping.children()).find(free)?;
+        let all = 0..self.mapping.children();
+        let at = all.skip(bucket).step_by(self.buckets()).find(free)?;
         let header = self.header();
         let used = header.used.load(Relaxed).max(at as u32 + 1);
         header.used.store(used, Relaxed);
@@ -195,10 +201,14 @@ impl Board {
         self.mapping.clear(at);
     }
 
-    /// The siblings of the child at `me` that are fit to accept.
+    /// The siblings of the child at `me` that are fit to accept from the same sockets.
     pub(crate) fn siblings(&self, me: usize) -> impl Iterator<Item = (usize, &Child)> {
+        let n = self.buckets();
         self.children().filter(move |(at, child)| {
-            *at != me && child.state() == State::Serving && child.short.load(Relaxed) == 0
+            *at != me
+                && at % n == me % n
+                && child.state() == State::Serving
+                && child.short.load(Relaxed) == 0
         })
     }
 }
@@ -221,7 +231,7 @@ mod tests {
     fn a_record_is_taken_seen_and_given_back_empty() {
         let board = board(3, 2, 7);
         assert_eq!(board.children().count(), 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(0), Some(1)));
         let child = board.child(1).unwrap();
         assert_eq!(child.generation.load(Relaxed), 7);
         assert!(!board.siblings(0).any(|_| true), "it is still starting");
@@ -237,15 +247,29 @@ mod tests {
         );
         board.release(1);
         assert_eq!(board.children().count(), 1);
-        assert_eq!(board.claim(4), Some(1));
+        assert_eq!(board.claim(4, 0), Some(1));
         assert_eq!(child.busy.load(Relaxed), 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(2), None));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(2), None));
+    }
+
+    #[test]
+    fn records_and_siblings_belong_to_buckets() {
+        let board = board(5, 1, 0);
+        board.header().buckets.store(2, Relaxed);
+        assert_eq!((board.claim(1, 1), board.claim(1, 0)), (Some(1), Some(0)));
+        assert_eq!((board.claim(1, 1), board.claim(1, 1)), (Some(3), None));
+        for at in [0, 1, 3] {
+            board.child(at).unwrap().set_state(State::Serving);
+        }
+        let siblings: Vec<_> = board.siblings(1).map(|(at, _)| at).collect();
+        assert_eq!(siblings, [3]);
+        assert_eq!(board.siblings(0).count(), 0);
     }
 
     #[test]
     fn totals_go_on_over_generations_unless_they_begin_anew() {
         let first = Arc::new(board(2, 1, 3));
-        let at = first.claim(4).unwrap();
+        let at = first.claim(4, 0).unwrap();
         first.child(at).unwrap().took.store(9, Relaxed);
         let size = Size {
             children: 1,
@@ -270,7 +294,7 @@ mod tests {
     #[test]
     fn what_slots_did_is_gone_with_their_child() {
         let board = board(2, 3, 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(0), Some(1)));
         let before = Beginning {
             peer: [127, 0, 0, 1].into(),
             host: 0,
@@ -295,7 +319,7 @@ mod tests {
     #[test]
     fn another_process_sees_what_is_written() {
         let board = board(1, 1, 0);
-        let at = board.claim(1).unwrap();
+        let at = board.claim(1, 0).unwrap();
         // SAFETY: the child only stores to shared memory and ends without running anything of ours.
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Child => {

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 /// Says what the memory is: "parkade" and a zero byte.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"parkade\0");
 /// Changes with the layout.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What is known of the generation as a whole. Written by the supervisor.
 #[derive(Debug, Default)]
@@ -40,7 +40,8 @@ pub(crate) struct Header {
     /// Children that may serve at once: free records beyond these are not shown.
     pub(crate) planned: AtomicU32,
     pub(crate) supervisor: AtomicU32,
-    _spare: AtomicU32,
+    /// Sockets of each listener: record `n` accepts from the one of the number that `n` leaves after a division by this.
+    pub(crate) buckets: AtomicU32,
     /// What children that have ended had counted; `took` in nanoseconds.
     pub(crate) gone_requests: AtomicU64,
     pub(crate) gone_bytes: AtomicU64,

@@ -1,5 +1,6 @@
 //! What the children of one generation are made from.
 
+use super::buckets;
 use super::listeners::{self, Listener};
 use crate::child;
 use crate::crash;
@@ -62,6 +63,8 @@ impl Plan {
             )
         })?;
         board.header().planned.store(planned, Relaxed);
+        let buckets = buckets::wanted(&settings.config, one_process);
+        board.header().buckets.store(buckets as u32, Relaxed);
         Ok(Self {
             settings,
             listeners,
@@ -83,7 +86,8 @@ impl Plan {
             board: self.board.clone(),
             record,
         };
-        let sockets = listeners::sockets(&mut self.listeners);
+        let bucket = record % self.board.buckets();
+        let sockets = listeners::sockets(&mut self.listeners, bucket);
         let served = child::serve(&self.settings, sockets, &self.logs, place, Some(control));
         served.map_or_else(|e| child::exit_code(&e), |()| 0)
     }
@@ -95,9 +99,9 @@ impl Plan {
         self.file = None;
     }
 
-    /// Children at the start.
+    /// Children at the start: one for each bucket at least.
     pub(super) fn start_servers(&self) -> usize {
         let limits = &self.settings.config.limits;
-        limits.start_servers.min(limits.children).max(1) as usize
+        (limits.start_servers.min(limits.children) as usize).max(self.board.buckets())
     }
 }

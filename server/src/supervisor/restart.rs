@@ -4,7 +4,7 @@ use super::children::Phase;
 use super::pidfile::{self, PidFile};
 use super::plan::Plan;
 use super::watch::Supervisor;
-use super::{handover, listeners};
+use super::{buckets, handover, listeners};
 use crate::control::Order;
 use crate::crash;
 use crate::log::access::AccessLogs;
@@ -102,7 +102,8 @@ impl Supervisor {
     /// Opens everything that the new generation needs.
     fn prepare(&mut self, kind: Kind, settings: Settings) -> io::Result<Next> {
         let before = &self.current;
-        let listeners = listeners::open(&settings.config, &before.listeners)?;
+        let buckets = buckets::wanted(&settings.config, false);
+        let listeners = listeners::open(&settings.config, buckets, &before.listeners)?;
         let logs = AccessLogs::open(&settings.config)?;
         let errors = log::error::prepare(&settings.config)?;
         let pid_file = self.new_pid_file(&settings)?;
@@ -146,6 +147,10 @@ impl Supervisor {
         };
         if let Err(e) = next.plan.publish() {
             write("core", Level::Error, &format!("{e}; it has no name"));
+        }
+        let before = &self.current.listeners;
+        if let Err(e) = listeners::take_over(&next.plan.listeners, before) {
+            write("core", Level::Error, &format!("listeners: {e}"));
         }
         if next.plan.settings.pid_path().is_none() || next.pid_file.is_some() {
             self.pid_file = next.pid_file;
@@ -195,6 +200,7 @@ impl Supervisor {
     /// The new generation does not come to serve: everything stays as it was.
     pub(super) fn give_up(&mut self, why: &str) {
         let Some(next) = self.next.take() else { return };
+        let _ = listeners::take_over(&self.current.listeners, &next.plan.listeners);
         let number = next.plan.board.header().generation.load(Relaxed);
         for child in self.children.iter_mut() {
             if child.generation == number {
