@@ -191,7 +191,7 @@ fn each_generation_has_a_file_of_its_own_where_the_configuration_wants_it() {
     assert_eq!(fs::read_to_string(&other).unwrap(), "not yours");
     assert_eq!(fs::metadata(&path).unwrap().ino(), second.ino());
     fs::remove_file(&other).unwrap();
-    signal(server.pid(), libc::SIGHUP);
+    signal(server.pid(), libc::SIGUSR1);
     generation_is(&other, 2);
     ready::until("the old name's end", PATIENCE, || !path.exists()).unwrap();
     assert!(server.text("error.log").contains("ScoreBoardFile: "));
