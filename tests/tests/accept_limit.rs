@@ -7,6 +7,7 @@
 
 use parkade_tests::server::Server;
 use parkade_tests::{client, procfs, ready};
+use std::collections::HashMap;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -143,22 +144,49 @@ fn without_a_factor_connections_are_bounded_by_descriptors_only() {
     assert_eq!(answer(&mut late).status, 200, "it is answered in its turn");
 }
 
+/// The process that answers on this connection.
+fn pid_behind(stream: &mut TcpStream) -> u32 {
+    ask(stream, "/push?pid");
+    let body = String::from_utf8(answer(stream).body).unwrap();
+    body.trim().parse().unwrap()
+}
+
 #[test]
 fn whichever_child_has_room_again_takes_what_waits() {
     let server = start(
-        "StartServers 2\nServerLimit 2\nThreadsPerChild 1\nMaxClients 2\nAsyncRequestWorkerFactor 1",
+        "StartServers 2\nServerLimit 2\nThreadsPerChild 2\nMaxClients 4\nAsyncRequestWorkerFactor 1",
     );
-    for round in 0..20 {
-        // One thread and one more: two connections for each child while nobody works.
-        let mut kept: Vec<_> = (0..4)
-            .map(|_| client::connect(server.address()).unwrap())
-            .collect();
-        ready::until("an empty queue", PATIENCE, || queued(&server) == 0).unwrap();
+    // Three connections for each child: one more than it may have while one of its two threads works.
+    let mut by_child: HashMap<u32, Vec<TcpStream>> = HashMap::new();
+    while by_child.len() < 2 || by_child.values().any(|all| all.len() < 3) {
+        let mut stream = client::connect(server.address()).unwrap();
+        let pid = pid_behind(&mut stream);
+        by_child.entry(pid).or_default().push(stream);
+    }
+    let mut children: Vec<Vec<TcpStream>> = by_child.into_values().collect();
+    for all in &mut children {
+        all.truncate(3);
+    }
+    settled(&mut children[0][2], 6, 0);
+    // In no step with the kernel, which wakes one after the other.
+    for (round, first) in [0, 0, 1, 1, 0, 1, 1, 0, 0, 0, 1, 1].into_iter().enumerate() {
+        for all in &mut children {
+            begin(&mut all[0]);
+        }
+        settled(&mut children[0][2], 6, 2);
         let mut waiting = client::connect(server.address()).unwrap();
         ask(&mut waiting, "/a.txt");
         ready::until("one that waits", PATIENCE, || queued(&server) == 1).unwrap();
-        drop(kept.remove(round % 4));
-        assert_eq!(answer(&mut waiting).status, 200, "round {round}");
-        drop((kept, waiting));
+        // Nobody knows which child was woken for it; this one must take it in any case.
+        for all in [first, 1 - first] {
+            let stream = &mut children[all][0];
+            stream.write_all(b"x").unwrap();
+            answer(stream);
+            if all == first {
+                assert_eq!(answer(&mut waiting).status, 200, "round {round}");
+            }
+        }
+        drop(waiting);
+        settled(&mut children[0][2], 6, 0);
     }
 }

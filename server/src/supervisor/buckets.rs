@@ -61,3 +61,34 @@ pub(super) fn direct(socket: &TcpListener, n: usize) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::listeners;
+    use std::net::TcpStream;
+
+    /// How many of 64 new connections came to each socket.
+    fn spread(sockets: &[&TcpListener]) -> Vec<usize> {
+        let address = sockets[0].local_addr().unwrap();
+        let _clients: Vec<_> = (0..64)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let accepted = |socket: &&TcpListener| std::iter::from_fn(|| socket.accept().ok()).count();
+        sockets.iter().map(accepted).collect()
+    }
+
+    #[test]
+    fn connections_come_to_the_first_sockets_as_many_as_they_are_said_to_be() {
+        let sockets = listeners::three_for_a_test();
+        let sockets: Vec<_> = sockets.iter().collect();
+        let used = |all: &[usize]| all.iter().map(|n| *n > 0).collect::<Vec<_>>();
+        assert_eq!(spread(&sockets).iter().sum::<usize>(), 64);
+        for n in 1..=3 {
+            direct(sockets[n - 1], n).unwrap();
+            let seen = spread(&sockets);
+            assert_eq!(used(&seen), [true, n > 1, n > 2], "{seen:?}");
+            assert_eq!(seen.iter().sum::<usize>(), 64, "none is lost");
+        }
+    }
+}

@@ -205,3 +205,13 @@ fn explain(e: &io::Error, address: SocketAddr) -> io::Error {
         format!("could not bind to address {address}: {e}{hint}"),
     )
 }
+
+/// Three listening sockets with one address.
+#[cfg(test)]
+pub(super) fn three_for_a_test() -> Vec<TcpListener> {
+    let config = Config::builtin(2);
+    let asked = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    again_or_anew(&config, asked, "http", 3, &[])
+        .unwrap()
+        .sockets
+}
