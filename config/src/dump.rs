@@ -84,6 +84,8 @@ pub fn text(config: &Config) -> String {
         });
     }
     out.value("ListenBacklog", &config.listen_backlog);
+    let ratio = &config.listen_cores_buckets_ratio;
+    out.value("ListenCoresBucketsRatio", ratio);
     for (name, value) in [("User", &config.user), ("Group", &config.group)] {
         if let Some(value) = value {
             out.shown(name, value, account);
@@ -97,6 +99,9 @@ pub fn text(config: &Config) -> String {
         out.shown("AcceptFilter", filter, |(protocol, filter)| {
             format!("{protocol} {filter}")
         });
+    }
+    if let Some(factor) = &config.async_request_worker_factor {
+        out.value("AsyncRequestWorkerFactor", factor);
     }
     out.value("MaxMemFree", &config.max_mem_free);
     out.value("ThreadStackSize", &config.thread_stack_size);

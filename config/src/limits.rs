@@ -266,44 +266,102 @@ mod tests {
     }
 
     #[test]
-    fn corrections_follow_the_specification() {
-        // (TPC, ThreadLimit, MaxClients, ServerLimit) -> (children, TPC, S, MaxClients), part of the note
-        type Case = ([Option<i64>; 4], (u32, u32, u32, u32), &'static str);
-        let cases: [Case; 8] = [
-            ([Some(25), None, None, None], (16, 25, 25, 400), ""),
-            ([Some(64), None, None, None], (6, 64, 64, 384), ""),
+    fn clamp_matrix() {
+        const PER_CHILD: &str = "MaxRequestWorkers must be at least as large as the number of threads in a single server.";
+        let shared = |asked: u32, servers: u32, threads: u32, slots: u32| {
+            format!(
+                "MaxRequestWorkers of {asked} exceeds ServerLimit {servers} x ThreadsPerChild {threads}: each child has \
+                 {slots} request slots shared by its {threads} threads."
+            )
+        };
+        let alone = "ThreadsPerChild of 1 leaves no thread in reserve: a handler that blocks or computes holds up every \
+                     connection of its child. Set \"ThreadsPerChild 2\" or more.";
+        let too_many = |threads: u32, limit: u32| {
+            format!(
+                "ThreadsPerChild of {threads} exceeds ThreadLimit of {limit} threads, decreasing to {limit}. To \
+                 increase, please set \"ThreadLimit {threads}\"."
+            )
+        };
+        let uneven = |asked: u32, threads: u32, to: u32, servers: u32| {
+            format!(
+                "MaxRequestWorkers of {asked} is not an integer multiple of ThreadsPerChild of {threads}, decreasing to \
+                 nearest multiple {to}, for a maximum of {servers} servers."
+            )
+        };
+        let too_few = |asked: u32, threads: u32| {
+            format!(
+                "MaxRequestWorkers of {asked} is less than ThreadsPerChild of {threads}, increasing to {threads}. \
+                 {PER_CHILD}"
+            )
+        };
+        let none = Vec::new;
+        // ThreadsPerChild, ThreadLimit, MaxClients, ServerLimit as written (0 for a zero, -1 for not at all) ->
+        // children, threads, slots of each, MaxClients, ServerLimit, ThreadLimit in force; every message in its order.
+        type Case = ([i64; 4], [u32; 6], Vec<String>);
+        let cases: Vec<Case> = vec![
+            ([25, -1, -1, -1], [16, 25, 25, 400, 16, 64], none()),
+            // The default fits in by whole children, without a word.
+            ([64, -1, -1, -1], [6, 64, 64, 384, 16, 64], none()),
+            ([5, -1, 20, -1], [4, 5, 5, 20, 16, 64], none()),
+            ([5, -1, 17, -1], [3, 5, 5, 15, 16, 64], vec![uneven(17, 5, 15, 3)]),
+            ([5, -1, 3, -1], [1, 5, 5, 5, 16, 64], vec![too_few(3, 5)]),
+            ([9, 8, 16, -1], [2, 8, 8, 16, 16, 8], vec![too_many(9, 8)]),
+            ([9, 9, 18, -1], [2, 9, 9, 18, 16, 9], none()),
+            ([100, -1, 128, -1], [2, 64, 64, 128, 16, 64], vec![too_many(100, 64)]),
+            // ThreadLimit first: what is lowered to it is then compared with MaxClients.
             (
-                [Some(5), None, Some(17), None],
-                (3, 5, 5, 15),
-                "decreasing to nearest multiple 15",
+                [9, 8, 7, -1],
+                [1, 8, 8, 8, 16, 8],
+                vec![too_many(9, 8), too_few(7, 8)],
             ),
             (
-                [Some(5), None, Some(3), None],
-                (1, 5, 5, 5),
-                "is less than ThreadsPerChild of 5",
+                [0, -1, 4, -1],
+                [4, 1, 1, 4, 16, 64],
+                vec!["ThreadsPerChild of 0 not allowed, increasing to 1.".into(), alone.into()],
             ),
             (
-                [Some(9), Some(8), Some(16), None],
-                (2, 8, 8, 16),
-                "exceeds ThreadLimit of 8",
+                [2, 0, 4, -1],
+                [4, 1, 1, 4, 16, 1],
+                vec![
+                    "ThreadLimit of 0 not allowed, increasing to 1.".into(),
+                    too_many(2, 1),
+                    alone.into(),
+                ],
             ),
             (
-                [Some(0), None, Some(4), None],
-                (4, 1, 1, 4),
-                "ThreadsPerChild of 0 not allowed",
+                [2, 100_001, 4, -1],
+                [2, 2, 2, 4, 16, 100_000],
+                vec!["ThreadLimit of 100001 exceeds compile-time limit of 100000, decreasing to 100000.".into()],
             ),
             (
-                [None, None, Some(1000), None],
-                (16, 25, 63, 1000),
-                "63 request slots",
+                [2, -1, 4, 20_001],
+                [2, 2, 2, 4, 20_000, 64],
+                vec!["ServerLimit of 20001 exceeds compile-time limit of 20000, decreasing to 20000.".into()],
+            ),
+            // Above ServerLimit x ThreadsPerChild MaxClients is not lowered: slots share threads.
+            (
+                [-1, -1, 1000, -1],
+                [16, 25, 63, 1000, 16, 64],
+                vec![shared(1000, 16, 25, 63)],
+            ),
+            ([2, -1, 7, 2], [2, 2, 4, 7, 2, 64], vec![shared(7, 2, 2, 4)]),
+            ([2, -1, 4, 2], [2, 2, 2, 4, 2, 64], none()),
+            (
+                [2, -1, 4, 0],
+                [1, 2, 4, 4, 1, 64],
+                vec![
+                    "ServerLimit of 0 not allowed, increasing to 1.".into(),
+                    shared(4, 1, 2, 4),
+                ],
             ),
             (
-                [Some(2), None, Some(4), Some(0)],
-                (1, 2, 4, 4),
-                "ServerLimit of 0 not allowed",
+                [9, 8, 1000, 4],
+                [4, 8, 250, 1000, 4, 8],
+                vec![too_many(9, 8), shared(1000, 4, 8, 250)],
             ),
         ];
-        for ([tpc, tl, mc, sl], expected, note) in cases {
+        for (written, expected, messages) in cases {
+            let [tpc, tl, mc, sl] = written.map(|n| (n >= 0).then_some(n));
             let asked = Asked {
                 threads_per_child: tpc,
                 thread_limit: tl,
@@ -312,18 +370,17 @@ mod tests {
                 ..Asked::default()
             };
             let (l, notes) = resolve(&asked, 2);
-            let got = (
+            let got = [
                 l.children,
                 l.threads_per_child,
                 l.slots_per_child,
                 l.max_clients,
-            );
-            assert_eq!(got, expected, "{asked:?}");
-            let found = notes.iter().any(|n| n.message.contains(note));
-            assert!(
-                found || note.is_empty() && notes.is_empty(),
-                "{asked:?}: {notes:?}"
-            );
+                l.server_limit,
+                l.thread_limit,
+            ];
+            assert_eq!(got, expected, "{written:?}");
+            let said: Vec<_> = notes.into_iter().map(|n| n.message).collect();
+            assert_eq!(said, messages, "{written:?}");
         }
     }
 

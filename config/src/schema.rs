@@ -76,7 +76,7 @@ table! {
     "AcceptMutex" [], 1..1, SERVER, "Default", P, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
     "AddType" [], 2..ANY, ALL, "", E, "a MIME type followed by one or more file extensions";
     "AllowOverride" [], 1..ANY, DIR, "None", E, "None (files in directories are never read)";
-    "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", P, "connections accepted per idle worker, a positive number";
+    "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", E, "how many more connections a child accepts for each idle thread, a positive number; no bound if not set";
     "CoreDumpDirectory" [], 1..1, SERVER, "", E, "the directory a crashing child changes to before dumping core";
     "CustomLog" [], 2..3, SV, "", E, "a file and a format string or nickname";
     "DirectoryIndex" [], 1..ANY, ALL, "index.html", E, "names tried for a directory, or disabled";
@@ -99,10 +99,11 @@ table! {
     "LimitRequestLine" [], 1..1, SV, "8190", E, "the most bytes of a request line";
     "Listen" [], 1..2, SERVER, "", E, "a port, or address:port, optionally followed by a protocol";
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
+    "ListenCoresBucketsRatio" [], 1..1, SERVER, "0", E, "processor cores for each socket of an address, 0 for one socket in all";
     "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
-    "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
+    "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", E, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";
     "MaxMemFree" [], 1..1, SERVER, "2048", E, "KiB of free buffers that each worker thread may keep, 0 for no bound";
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
@@ -115,16 +116,16 @@ table! {
     "ReceiveBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's receive buffer, 0 for the kernel's choice";
     "RequestReadTimeout" [], 1..ANY, SV, "header=20-40,MinRate=500 body=20,MinRate=500", E, "header= and body= with times and MinRate";
     "Require" [], 1..ANY, D, "all granted", E, "all granted, all denied, ip ADDRESS..., or local";
-    "ScoreBoardFile" [], 1..1, SERVER, "", P, "the file of the shared status memory";
+    "ScoreBoardFile" [], 1..1, SERVER, "", E, "the file that the shared status memory is";
     "SendBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's send buffer, 0 for the kernel's choice";
     "ServerAdmin" [], 1..1, SV, "", P, "the address shown in error pages";
     "ServerAlias" [], 1..ANY, VHOST, "", E, "other names of a virtual host";
-    "ServerLimit" [], 1..1, SERVER, "16", P, "the most child processes";
+    "ServerLimit" [], 1..1, SERVER, "16", E, "the most child processes";
     "ServerName" [], 1..1, SV, "", E, "the name and port of the server";
     "ServerRoot" [], 1..1, SERVER, "", E, "the directory relative paths start from";
     "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, server-status or none";
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
-    "ThreadLimit" [], 1..1, SERVER, "64", P, "the most ThreadsPerChild";
+    "ThreadLimit" [], 1..1, SERVER, "64", E, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
     "ThreadStackSize" [], 1..1, SERVER, "0", E, "bytes of a worker thread's stack, 0 for the system's choice";
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";
@@ -209,7 +210,6 @@ pub const UNSUPPORTED: &[&str] = &[
     "IndexOptions",
     "IndexIgnore",
     "LanguagePriority",
-    "ListenCoresBucketsRatio",
     "NameVirtualHost",
     "Protocols",
     "ProxyPass",

@@ -15,6 +15,8 @@ pub struct Config {
     pub listens: Vec<Located<Listen>>,
     /// `ListenBacklog`.
     pub listen_backlog: Located<u32>,
+    /// `ListenCoresBucketsRatio`; 0 is one socket for each address.
+    pub listen_cores_buckets_ratio: Located<u32>,
     /// `User`, unresolved.
     pub user: Option<Located<Account>>,
     /// `Group`, unresolved.

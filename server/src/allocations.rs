@@ -59,8 +59,10 @@ fn measured(path: &str, more: &str) -> u64 {
         slots: settings.config.limits.slots_per_child as usize,
         extended: settings.config.extended_status(),
     };
-    let board = Arc::new(Board::new(size, 0).unwrap());
-    let record = board.claim(settings.config.limits.slots_per_child).unwrap();
+    let board = Arc::new(Board::new(size, 0, None).unwrap());
+    let record = board
+        .claim(settings.config.limits.slots_per_child, 0)
+        .unwrap();
     let place = child::Place { board, record };
     std::thread::scope(|scope| {
         let (settings, logs, told) = (&settings, &logs, &told);

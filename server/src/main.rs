@@ -13,6 +13,7 @@ mod cli;
 mod control;
 mod crash;
 mod log;
+mod owned;
 mod report;
 mod scoreboard;
 mod settings;

@@ -78,6 +78,28 @@ pub fn sockets(pid: u32, port: u16, listening: bool) -> io::Result<Vec<u32>> {
     Ok(ours.collect())
 }
 
+/// The sockets that listen on this IPv4 port, as the process's network shows them: how many connections wait in the queue
+/// of each.
+///
+/// # Errors
+/// The process is not there.
+pub fn queues(pid: u32, port: u16) -> io::Result<Vec<u64>> {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
+    let local = format!(":{port:04X}");
+    // sl, local, remote, state (0A: it listens), tx_queue:rx_queue, …
+    let waiting = table.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, address, _, "0A", queues, ..] = fields[..] else {
+            return None;
+        };
+        let (_, waiting) = queues
+            .split_once(':')
+            .filter(|_| address.ends_with(&local))?;
+        u64::from_str_radix(waiting, 16).ok()
+    });
+    Ok(waiting.collect())
+}
+
 /// Voluntary context switches of all threads: each is a time a thread went to sleep and was woken.
 ///
 /// # Errors

@@ -24,6 +24,14 @@ pub fn buffers(pid: u32, fd: u32) -> io::Result<Buffers> {
     })
 }
 
+/// Whether descriptor `fd` of a process shares its address with others (`SO_REUSEPORT`).
+///
+/// # Errors
+/// The process may not be looked at, or has no such socket.
+pub fn shares_its_port(pid: u32, fd: u32) -> io::Result<bool> {
+    Ok(option(&borrow(pid, fd)?, libc::SO_REUSEPORT)? != 0)
+}
+
 /// A descriptor of our own for the same socket (pidfd_getfd(2)).
 fn borrow(pid: u32, fd: u32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open touches no memory.

@@ -481,13 +481,10 @@ fn bare(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_check_names_each_directive_that_takes_effect_later() {
-    let later = [
-        "AcceptMutex flock",
-        "LockFile {root}/lock",
-        "ScoreBoardFile {root}/board",
-        "ThreadLimit 80",
-    ];
-    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";
+    let later = ["AcceptMutex flock", "LockFile {root}/lock"];
+    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\nThreadLimit 80\n\
+               ScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\nAsyncRequestWorkerFactor 1.5\n\
+               ListenCoresBucketsRatio 2\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -507,6 +504,13 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "MaxMemFree",
         "ThreadStackSize",
         "ReceiveBufferSize",
+        "ThreadLimit",
+        "ScoreBoardFile",
+        "MaxClients",
+        "MaxRequestWorkers",
+        "ServerLimit",
+        "AsyncRequestWorkerFactor",
+        "ListenCoresBucketsRatio",
     ] {
         assert!(!said.contains(&format!("{name} takes effect")), "{said}");
     }

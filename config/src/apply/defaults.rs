@@ -20,6 +20,7 @@ pub(super) fn config(root: PathBuf) -> Config {
         group: None,
         pid_file: None,
         limits: limits::resolve(&limits::Asked::default(), 1).0,
+        listen_cores_buckets_ratio: d(0),
         send_buffer_size: d(0),
         receive_buffer_size: d(0),
         accept_filters: Vec::new(),

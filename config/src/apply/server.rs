@@ -87,6 +87,9 @@ impl Apply<'_> {
                 Ok(new) => config.listens.push(Located::new(new, at())),
                 Err(text) => self.error(text, word),
             },
+            "ListenCoresBucketsRatio" => {
+                self.set_u32(&mut config.listen_cores_buckets_ratio, name, word, 0);
+            }
             "ListenBacklog" => self.set_u32(&mut config.listen_backlog, name, word, 1),
             "MaxMemFree" => self.set_u32(&mut config.max_mem_free, name, word, 0),
             "ThreadStackSize" => {

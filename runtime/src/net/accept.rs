@@ -47,6 +47,18 @@ pub trait Siblings: Send + Sync + 'static {
 
     /// This process has run short of descriptors, or has enough again.
     fn short(&self, short: bool);
+
+    /// Whether this process bounds its connections. Then every worker is woken for a new one, not just one of them: who
+    /// may not take it leaves it where it is, and nobody else would hear of it.
+    fn bounds(&self) -> bool {
+        false
+    }
+
+    /// Whether this process may take no connection now, whoever else could. Asked before each accept of a process that
+    /// [`Siblings::bounds`] its connections.
+    fn full(&self) -> bool {
+        false
+    }
 }
 
 /// The listeners of one worker.
@@ -93,7 +105,7 @@ impl Worker {
         let added = self.home.pollset.add(
             listener.fd.as_fd(),
             LISTENER + u64::from(id),
-            Interest::Listener,
+            self.interest(),
         );
         if let Err(e) = added {
             tracing::error!(target: "parkade", "worker {}: adding a listener: {e}", self.home.id);
@@ -116,6 +128,9 @@ impl Worker {
         for _ in 0..TURN {
             if !self.shared.running() {
                 return self.stop_accepting();
+            }
+            if self.is_full() {
+                return self.pause();
             }
             match socket::accept(fd.as_fd()) {
                 Ok((socket, peer)) => {
@@ -155,6 +170,7 @@ impl Worker {
         for turn in 0..TURN {
             if !self.shared.running()
                 || self.shared.descriptors_short()
+                || self.is_full()
                 || siblings.is_some_and(|s| s.yield_to())
             {
                 return turn > 0;
@@ -166,6 +182,20 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// This process bounds its connections and has as many as it may.
+    fn is_full(&self) -> bool {
+        let siblings = self.shared.siblings.as_ref();
+        siblings.is_some_and(|s| s.bounds() && s.full())
+    }
+
+    /// Who is woken for a new connection.
+    fn interest(&self) -> Interest {
+        match &self.shared.siblings {
+            Some(siblings) if siblings.bounds() => Interest::CommonListener,
+            _ => Interest::Listener,
+        }
     }
 
     /// A failing accept is tried again and again; the log hears of it once a second.
@@ -265,7 +295,7 @@ impl Worker {
         let mut accepting = self.accepting.borrow_mut();
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(false);
-            if siblings.yield_to() {
+            if siblings.yield_to() || self.is_full() {
                 accepting.paused = Some(now.wrapping_add(PAUSE));
                 return;
             }
@@ -278,7 +308,7 @@ impl Worker {
             let _ = self.home.pollset.add(
                 listener.fd.as_fd(),
                 LISTENER + u64::from(listener.id),
-                Interest::Listener,
+                self.interest(),
             );
         }
     }
@@ -334,10 +364,7 @@ impl Worker {
     fn rotate(&self, fd: &OwnedFd, id: u8) {
         let _ = self.home.pollset.delete(fd.as_fd());
         let listener = LISTENER + u64::from(id);
-        let _ = self
-            .home
-            .pollset
-            .add(fd.as_fd(), listener, Interest::Listener);
+        let _ = self.home.pollset.add(fd.as_fd(), listener, self.interest());
     }
 
     /// Gives a new connection a home: the emptier of two drawn at random, or at the end its own, as others may be gone.

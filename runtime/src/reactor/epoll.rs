@@ -40,6 +40,7 @@ impl Epoll {
             Interest::Connection => connection,
             Interest::ConnectionOut => connection | EventFlags::OUT,
             Interest::Listener => EventFlags::IN | EventFlags::EXCLUSIVE,
+            Interest::CommonListener => EventFlags::IN,
             Interest::Pollset => EventFlags::IN,
         }
     }

@@ -40,6 +40,8 @@ pub(crate) enum Interest {
     ConnectionOut,
     /// Input, level-triggered, one of several waiting pollsets is woken.
     Listener,
+    /// The same, and every waiting pollset is woken.
+    CommonListener,
     /// Another pollset: events wait in it; level-triggered.
     Pollset,
 }

@@ -23,7 +23,7 @@ use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
 use parkade::{Runtime, Workers};
 use rustix::event::{EventfdFlags, eventfd};
-use siblings::{Siblings, Spent};
+use siblings::{Bound, Siblings, Spent};
 use slots::Slots;
 use std::io;
 use std::net::TcpListener;
@@ -120,6 +120,11 @@ fn start(
         // Nobody would replace it.
         false => None,
     };
+    let factor = config.async_request_worker_factor.as_ref();
+    let bound = factor.map(|factor| Bound {
+        threads: config.limits.threads_per_child.max(1),
+        factor: factor.value,
+    });
     // For the life of the process: workers count in it until the very end.
     let board: &'static Arc<Board> = Box::leak(Box::new(place.board.clone()));
     let runtime = Runtime::builder()
@@ -134,7 +139,7 @@ fn start(
             header.initial
         })
         .counters(board.workers(place.record).iter().collect())
-        .siblings(Siblings::new(board.clone(), place.record, limit))
+        .siblings(Siblings::new(board.clone(), place.record, limit, bound))
         .build()?;
     let busy = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let tell = supervised.then(|| busy.try_clone()).transpose()?;

@@ -21,6 +21,25 @@ pub(super) struct Siblings {
     seen: Vec<Seen>,
     /// MaxRequestsPerChild, if it is set.
     spent: Option<Spent>,
+    /// AsyncRequestWorkerFactor, if it is set.
+    bound: Option<Bound>,
+}
+
+/// How many connections a child may have at once, by AsyncRequestWorkerFactor: one for each of its threads, and so many
+/// more for each that is idle. Without an idle thread it accepts none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    pub(super) threads: u32,
+    pub(super) factor: f64,
+}
+
+impl Bound {
+    /// Whether a child with so many connections, lingering ones aside, and slots must not accept.
+    fn is_reached(self, connections: u64, free: u32, slots: u32) -> bool {
+        let threads = u64::from(self.threads);
+        let idle = u64::from(free) * threads / u64::from(slots.max(1));
+        idle == 0 || connections as f64 >= threads as f64 + idle as f64 * self.factor
+    }
 }
 
 /// A child that has accepted so many connections is to be replaced.
@@ -40,7 +59,12 @@ struct Seen {
 }
 
 impl Siblings {
-    pub(super) fn new(board: Arc<Board>, record: usize, spent: Option<Spent>) -> Self {
+    pub(super) fn new(
+        board: Arc<Board>,
+        record: usize,
+        spent: Option<Spent>,
+        bound: Option<Bound>,
+    ) -> Self {
         let records = board.header().children.load(Relaxed);
         Self {
             board,
@@ -48,7 +72,21 @@ impl Siblings {
             began: Instant::now(),
             seen: (0..records).map(|_| Seen::default()).collect(),
             spent,
+            bound,
         }
+    }
+
+    /// It has as many connections as AsyncRequestWorkerFactor allows.
+    fn is_full(&self, bound: Bound) -> bool {
+        let Some(child) = self.board.child(self.record) else {
+            return false;
+        };
+        let workers = self.board.workers(self.record).iter();
+        let connections = workers.map(parkade::WorkerCounters::read);
+        let connections = connections.map(|w| w.connections.saturating_sub(w.lingering));
+        let slots = child.slots.load(Relaxed);
+        let free = slots.saturating_sub(child.busy.load(Relaxed));
+        bound.is_reached(connections.sum(), free, slots)
     }
 
     /// It has accepted as many connections as it may: from now on they are another one's.
@@ -126,6 +164,14 @@ impl parkade::Siblings for Siblings {
             child.short.store(short.into(), Relaxed);
         }
     }
+
+    fn bounds(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    fn full(&self) -> bool {
+        self.bound.is_some_and(|bound| self.is_full(bound))
+    }
 }
 
 #[cfg(test)]
@@ -142,9 +188,9 @@ mod tests {
             workers: 1,
             ..Size::default()
         };
-        let board = Arc::new(Board::new(size, 0).unwrap());
+        let board = Arc::new(Board::new(size, 0, None).unwrap());
         for n in connections {
-            let at = board.claim(4).unwrap();
+            let at = board.claim(4, 0).unwrap();
             board.child(at).unwrap().set_state(State::Serving);
             board.workers(at)[0].count_accepted(n);
         }
@@ -154,20 +200,47 @@ mod tests {
     #[test]
     fn the_fuller_one_is_ahead_and_the_emptier_one_is_not() {
         let board = board([400, 200]);
-        assert!(Siblings::new(board.clone(), 0, None).ahead_at(MS));
-        assert!(!Siblings::new(board, 1, None).ahead_at(MS));
+        assert!(Siblings::new(board.clone(), 0, None, None).ahead_at(MS));
+        assert!(!Siblings::new(board, 1, None, None).ahead_at(MS));
+    }
+
+    #[test]
+    fn factor_fraction() {
+        let reached = |factor, idle, connections| {
+            let bound = Bound { threads: 4, factor };
+            bound.is_reached(connections, idle, 4)
+        };
+        // (factor, idle threads of four, the most connections)
+        for (factor, idle, limit) in [
+            (1.5, 2, 7),
+            (1.5, 1, 6),
+            (2.0, 2, 8),
+            (2.0, 4, 12),
+            (0.5, 4, 6),
+            (1.0, 1, 5),
+        ] {
+            let seen = (0..100).find(|n| reached(factor, idle, *n));
+            assert_eq!(seen, Some(limit), "factor {factor}, {idle} idle");
+        }
+        assert!(reached(2.0, 0, 0), "nobody is idle");
+        // Slots that share threads: an idle thread is as many free slots as there are to each.
+        let shared = Bound {
+            threads: 2,
+            factor: 2.0,
+        };
+        assert!(shared.is_reached(0, 9, 20) && !shared.is_reached(3, 10, 20));
     }
 
     #[test]
     fn a_small_lead_is_chance() {
-        assert!(!Siblings::new(board([60, 1]), 0, None).ahead_at(MS));
-        assert!(!Siblings::new(board([1_100, 1_000]), 0, None).ahead_at(MS));
+        assert!(!Siblings::new(board([60, 1]), 0, None, None).ahead_at(MS));
+        assert!(!Siblings::new(board([1_100, 1_000]), 0, None, None).ahead_at(MS));
     }
 
     #[test]
     fn nobody_sits_out_for_a_sibling_that_does_not_accept() {
         let board = board([400, 200]);
-        let siblings = Siblings::new(board.clone(), 0, None);
+        let siblings = Siblings::new(board.clone(), 0, None, None);
         assert!(siblings.ahead_at(MS));
         assert!(!siblings.ahead_at(300 * MS), "it has stood still");
         board.workers(1)[0].count_accepted(1);

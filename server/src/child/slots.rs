@@ -246,8 +246,8 @@ mod tests {
             slots: most as usize,
             extended: true,
         };
-        let board = Arc::new(Board::new(size, 0).unwrap());
-        let at = board.claim(most).unwrap();
+        let board = Arc::new(Board::new(size, 0, None).unwrap());
+        let at = board.claim(most, 0).unwrap();
         (Slots::new(board.clone(), at, most, None), board)
     }
 

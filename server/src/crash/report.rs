@@ -192,8 +192,8 @@ mod tests {
             slots: 1,
             extended: false,
         };
-        let board = Arc::new(Board::new(size, 0).unwrap());
-        let record = board.claim(1).unwrap();
+        let board = Arc::new(Board::new(size, 0, None).unwrap());
+        let record = board.claim(1, 0).unwrap();
         handler::change_to(Some(c_string(folder.path())));
         handler::install().unwrap();
         enable(c_string(&path), board, record);

@@ -1,15 +1,18 @@
-//! The memory of a scoreboard: shared with every process that is forked later, gone with the last of them.
+//! The memory of a scoreboard: shared with every process that is forked later, gone with the last of them. If it is a
+//! file's, also with whoever reads that.
 
 use super::Size;
 use super::record::{Child, Header, MAGIC, VERSION};
 use super::slot::{Detail, Doing};
+use nix::fcntl::posix_fallocate;
 use parkade::WorkerCounters;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// An anonymous shared mapping with the layout of [`super::record`].
+/// A shared mapping with the layout of [`super::record`].
 #[derive(Debug)]
 pub(super) struct Mapping {
     base: NonNull<u8>,
@@ -41,22 +44,30 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    pub(super) fn new(size: Size) -> io::Result<Self> {
+    /// In a file that is empty, or in memory without a name.
+    pub(super) fn new(size: Size, file: Option<&File>) -> io::Result<Self> {
         let stride = stride(&size).ok_or(io::ErrorKind::OutOfMemory)?;
         let len = size
             .children
             .checked_mul(stride)
             .and_then(|n| n.checked_add(size_of::<Header>()))
             .ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
-        let base = unsafe {
-            mmap_anonymous(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                // Records that no child ever takes cost address space only.
-                MapFlags::SHARED | MapFlags::NORESERVE,
-            )?
+        let rights = ProtFlags::READ | ProtFlags::WRITE;
+        let anywhere = std::ptr::null_mut();
+        let base = match file {
+            Some(file) => {
+                let end = i64::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
+                // A disk that is full must say so here: later it would be a fatal signal at some store.
+                posix_fallocate(file, 0, end)?;
+                // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
+                unsafe { mmap(anywhere, len, rights, MapFlags::SHARED, file, 0)? }
+            }
+            // Records that no child ever takes cost address space only.
+            None => {
+                let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+                // SAFETY: as above.
+                unsafe { mmap_anonymous(anywhere, len, rights, flags)? }
+            }
         };
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Self {

@@ -1,14 +1,17 @@
 //! The scoreboard: what every process of the server may know of every other.
 //!
-//! One anonymous shared mapping, made by the supervisor before it forks (`mapping` is the memory, `record` its layout).
+//! One shared mapping for each generation, made by the supervisor before it forks (`mapping` is the memory, `record` its
+//! layout, `file` the file that it is with ScoreBoardFile).
 //! Each record has one writer at a time: the supervisor while no child has it, then the child. Readers take each number
 //! for itself; there is no lock. The workers of a child count straight into it, so publishing costs nothing.
 
+mod file;
 mod mapping;
 mod record;
 mod slot;
 mod sum;
 
+pub(crate) use file::BoardFile;
 pub(crate) use record::{Child, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
@@ -17,6 +20,7 @@ use mapping::Mapping;
 use parkade::WorkerCounters;
 use record::Header;
 use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -56,12 +60,12 @@ pub(crate) struct Older {
 }
 
 impl Board {
-    /// A scoreboard whose counting begins now. The supervisor makes it.
+    /// A scoreboard whose counting begins now, in an empty file if one is given. The supervisor makes it.
     ///
     /// # Errors
-    /// There is no memory for it.
-    pub(crate) fn new(size: Size, generation: u32) -> io::Result<Self> {
-        let mapping = Mapping::new(size)?;
+    /// There is no memory for it, or no room on the disk.
+    pub(crate) fn new(size: Size, generation: u32, file: Option<&File>) -> io::Result<Self> {
+        let mapping = Mapping::new(size, file)?;
         let header = mapping.header();
         header.generation.store(generation, Relaxed);
         header.supervisor.store(std::process::id(), Relaxed);
@@ -80,10 +84,15 @@ impl Board {
     /// The scoreboard of the generation after `before`. Its counting begins now, or goes on.
     ///
     /// # Errors
-    /// There is no memory for it.
-    pub(crate) fn after(before: &Arc<Self>, size: Size, goes_on: bool) -> io::Result<Self> {
+    /// As [`Board::new`].
+    pub(crate) fn after(
+        before: &Arc<Self>,
+        size: Size,
+        goes_on: bool,
+        file: Option<&File>,
+    ) -> io::Result<Self> {
         let was = before.header();
-        let mut board = Self::new(size, was.generation.load(Relaxed).wrapping_add(1))?;
+        let mut board = Self::new(size, was.generation.load(Relaxed).wrapping_add(1), file)?;
         let living = before.older.iter();
         let living = living.filter(|older| older.board.children().next().is_some());
         board.older = living.cloned().collect();
@@ -161,10 +170,16 @@ impl Board {
             .filter(|(_, child)| child.state() != State::Free)
     }
 
-    /// Supervisor: takes the first free record for a child that is about to be forked.
-    pub(crate) fn claim(&self, slots: u32) -> Option<usize> {
+    /// Sockets of each listener.
+    pub(crate) fn buckets(&self) -> usize {
+        self.header().buckets.load(Relaxed).max(1) as usize
+    }
+
+    /// Supervisor: takes the first free record of a bucket for a child that is about to be forked.
+    pub(crate) fn claim(&self, slots: u32, bucket: usize) -> Option<usize> {
         let free = |at: &usize| self.child(*at).is_some_and(|c| c.state() == State::Free);
-        let at = (0..self.mapping.children()).find(free)?;
+        let all = 0..self.mapping.children();
+        let at = all.skip(bucket).step_by(self.buckets()).find(free)?;
         let header = self.header();
         let used = header.used.load(Relaxed).max(at as u32 + 1);
         header.used.store(used, Relaxed);
@@ -186,10 +201,14 @@ impl Board {
         self.mapping.clear(at);
     }
 
-    /// The siblings of the child at `me` that are fit to accept.
+    /// The siblings of the child at `me` that are fit to accept from the same sockets.
     pub(crate) fn siblings(&self, me: usize) -> impl Iterator<Item = (usize, &Child)> {
+        let n = self.buckets();
         self.children().filter(move |(at, child)| {
-            *at != me && child.state() == State::Serving && child.short.load(Relaxed) == 0
+            *at != me
+                && at % n == me % n
+                && child.state() == State::Serving
+                && child.short.load(Relaxed) == 0
         })
     }
 }
@@ -205,14 +224,14 @@ mod tests {
             slots: 4,
             extended: true,
         };
-        Board::new(size, generation).unwrap()
+        Board::new(size, generation, None).unwrap()
     }
 
     #[test]
     fn a_record_is_taken_seen_and_given_back_empty() {
         let board = board(3, 2, 7);
         assert_eq!(board.children().count(), 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(0), Some(1)));
         let child = board.child(1).unwrap();
         assert_eq!(child.generation.load(Relaxed), 7);
         assert!(!board.siblings(0).any(|_| true), "it is still starting");
@@ -228,22 +247,36 @@ mod tests {
         );
         board.release(1);
         assert_eq!(board.children().count(), 1);
-        assert_eq!(board.claim(4), Some(1));
+        assert_eq!(board.claim(4, 0), Some(1));
         assert_eq!(child.busy.load(Relaxed), 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(2), None));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(2), None));
+    }
+
+    #[test]
+    fn records_and_siblings_belong_to_buckets() {
+        let board = board(5, 1, 0);
+        board.header().buckets.store(2, Relaxed);
+        assert_eq!((board.claim(1, 1), board.claim(1, 0)), (Some(1), Some(0)));
+        assert_eq!((board.claim(1, 1), board.claim(1, 1)), (Some(3), None));
+        for at in [0, 1, 3] {
+            board.child(at).unwrap().set_state(State::Serving);
+        }
+        let siblings: Vec<_> = board.siblings(1).map(|(at, _)| at).collect();
+        assert_eq!(siblings, [3]);
+        assert_eq!(board.siblings(0).count(), 0);
     }
 
     #[test]
     fn totals_go_on_over_generations_unless_they_begin_anew() {
         let first = Arc::new(board(2, 1, 3));
-        let at = first.claim(4).unwrap();
+        let at = first.claim(4, 0).unwrap();
         first.child(at).unwrap().took.store(9, Relaxed);
         let size = Size {
             children: 1,
             workers: 1,
             ..Size::default()
         };
-        let second = Arc::new(Board::after(&first, size, true).unwrap());
+        let second = Arc::new(Board::after(&first, size, true, None).unwrap());
         assert_eq!(second.header().generation.load(Relaxed), 4);
         assert_eq!(Sum::of_all(&second).took, 9);
         first.release(at);
@@ -251,7 +284,7 @@ mod tests {
         second.inherit();
         assert_eq!(Sum::of_all(&second).took, 9);
         assert_eq!(second.header().gone_took.load(Relaxed), 9);
-        let third = Board::after(&second, size, false).unwrap();
+        let third = Board::after(&second, size, false, None).unwrap();
         assert_eq!(third.family().count(), 2, "the first has ended");
         assert_eq!(Sum::of_all(&third).took, 0);
         third.inherit();
@@ -261,7 +294,7 @@ mod tests {
     #[test]
     fn what_slots_did_is_gone_with_their_child() {
         let board = board(2, 3, 0);
-        assert_eq!((board.claim(4), board.claim(4)), (Some(0), Some(1)));
+        assert_eq!((board.claim(4, 0), board.claim(4, 0)), (Some(0), Some(1)));
         let before = Beginning {
             peer: [127, 0, 0, 1].into(),
             host: 0,
@@ -286,7 +319,7 @@ mod tests {
     #[test]
     fn another_process_sees_what_is_written() {
         let board = board(1, 1, 0);
-        let at = board.claim(1).unwrap();
+        let at = board.claim(1, 0).unwrap();
         // SAFETY: the child only stores to shared memory and ends without running anything of ours.
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Child => {

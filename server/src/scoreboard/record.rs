@@ -8,6 +8,9 @@
 //! | slots, rounded up to 128 | one byte per request slot: [`super::Doing`] |
 //! | 256 x slots, with ExtendedStatus | one [`super::Detail`] per request slot |
 //!
+//! A ScoreBoardFile holds just this, in the byte order of the machine, and is as long: the header gives the number of
+//! children, workers and slots.
+//!
 //! Everything is an atomic number, zero at first, and each part is on cache lines of its own. Accesses are relaxed:
 //! nothing is published through the scoreboard but the numbers themselves. Only what a slot did last is more than one
 //! number, and says itself how it is kept whole.
@@ -17,7 +20,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 /// Says what the memory is: "parkade" and a zero byte.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"parkade\0");
 /// Changes with the layout.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What is known of the generation as a whole. Written by the supervisor.
 #[derive(Debug, Default)]
@@ -39,6 +42,9 @@ pub(crate) struct Header {
     pub(crate) supervisor: AtomicU32,
     /// A child with fewer free slots tells the supervisor, and stores 0: once is enough.
     pub(crate) low_water: AtomicU32,
+    /// Sockets of each listener: record `n` accepts from the one of the number that `n` leaves after a division by this.
+    pub(crate) buckets: AtomicU32,
+    _spare: AtomicU32,
     /// What children that have ended had counted; `took` in nanoseconds.
     pub(crate) gone_requests: AtomicU64,
     pub(crate) gone_bytes: AtomicU64,

@@ -178,6 +178,19 @@ impl Children {
         own.filter(stays).count()
     }
 
+    /// The bucket, of so many, with the fewest children of a generation that stay.
+    pub(super) fn emptiest(&self, generation: u32, buckets: usize) -> usize {
+        let stays = |c: &&Child| {
+            c.generation == generation && matches!(c.phase, Phase::Starting | Phase::Serving)
+        };
+        let mut counts = vec![0; buckets.max(1)];
+        for child in self.all.iter().filter(stays) {
+            counts[child.record % buckets.max(1)] += 1;
+        }
+        let fewest = (0..counts.len()).min_by_key(|bucket| counts[*bucket]);
+        fewest.unwrap_or(0)
+    }
+
     /// Those of a generation that serve and stay.
     pub(super) fn serving(&self, generation: u32) -> usize {
         let serves =

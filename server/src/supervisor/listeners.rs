@@ -1,35 +1,65 @@
 //! Opening the sockets of `Listen`.
 
+use super::buckets;
 use parkade_config::{Config, Listen, Located};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 
-/// A socket, and the address that the configuration gave it.
+/// The sockets of an address that the configuration gave: one for each bucket of children.
 pub(super) struct Listener {
     asked: SocketAddr,
-    pub(super) socket: TcpListener,
+    sockets: Vec<TcpListener>,
 }
 
-/// The sockets alone, for a child.
-pub(super) fn sockets(listeners: &mut Vec<Listener>) -> Vec<TcpListener> {
-    listeners.drain(..).map(|l| l.socket).collect()
+impl Listener {
+    /// Where it listens.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        let first = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;
+        first.local_addr()
+    }
 }
 
-/// Opens every listener, or says what is wrong with the first that cannot be. One that was `open` before keeps its
+/// The sockets alone, for a child of a bucket.
+pub(super) fn sockets(listeners: &mut Vec<Listener>, bucket: usize) -> Vec<TcpListener> {
+    let mut own = Vec::new();
+    for mut listener in listeners.drain(..) {
+        if bucket < listener.sockets.len() {
+            own.push(listener.sockets.swap_remove(bucket));
+        }
+    }
+    own
+}
+
+/// From now on these listeners have all new connections, where there were sockets of another number `before`, or were to
+/// be.
+pub(super) fn take_over(listeners: &[Listener], before: &[Listener]) -> io::Result<()> {
+    for listener in listeners {
+        let n = listener.sockets.len();
+        let changed = before
+            .iter()
+            .any(|b| b.asked == listener.asked && b.sockets.len() != n);
+        if let Some(first) = listener.sockets.first().filter(|_| changed) {
+            buckets::direct(first, n)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens every listener with `n` sockets, or says what is wrong with the first that cannot be. One that was `open` before keeps its
 /// socket, and nobody who waits in its backlog notices; its settings are those of this configuration.
-pub(super) fn open(config: &Config, open: &[Listener]) -> io::Result<Vec<Listener>> {
+pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<Vec<Listener>> {
     let mut all = Vec::new();
     for wanted in &config.listens {
         for address in addresses(wanted)? {
-            let opened = again_or_anew(config, address, &wanted.protocol, open);
+            let opened = again_or_anew(config, address, &wanted.protocol, n, open);
             match opened {
                 Ok(listener) => all.push(listener),
                 // Without IPv6 the wildcard is IPv4's.
                 Err(e) if wanted.host.is_none() && e.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                     let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), wanted.port);
-                    let opened = again_or_anew(config, v4, &wanted.protocol, open);
+                    let opened = again_or_anew(config, v4, &wanted.protocol, n, open);
                     all.push(opened.map_err(|e| explain(&e, v4))?);
                 }
                 Err(e) => return Err(explain(&e, address)),
@@ -68,18 +98,48 @@ fn again_or_anew(
     config: &Config,
     asked: SocketAddr,
     protocol: &str,
+    n: usize,
     open: &[Listener],
 ) -> io::Result<Listener> {
-    let socket = match open.iter().find(|l| l.asked == asked && asked.port() != 0) {
-        Some(listener) => listener.socket.try_clone()?,
-        None => bound(asked)?,
+    let same = open.iter().find(|l| l.asked == asked && asked.port() != 0);
+    let before = same.map_or(&[][..], |l| &l.sockets);
+    let mut sockets = Vec::new();
+    for socket in before.iter().take(n) {
+        sockets.push(socket.try_clone()?);
+    }
+    let kept = sockets.len();
+    let address = match sockets.first() {
+        Some(first) => first.local_addr()?,
+        // The first without leave for others: who listens there already is found out.
+        None => {
+            let first = bound(asked, false)?;
+            let address = first.local_addr()?;
+            sockets.push(first);
+            address
+        }
     };
-    set(config, &socket, protocol)?;
-    Ok(Listener { asked, socket })
+    if n > 1 {
+        sockopt::set_socket_reuseport(&sockets[0], true)?;
+    }
+    while sockets.len() < n {
+        sockets.push(bound(address, true)?);
+    }
+    let changed = kept > 0 && before.len() != n;
+    if changed && before.len() > 1 {
+        buckets::direct(&sockets[0], kept)?;
+    }
+    for socket in &sockets {
+        set(config, socket, protocol)?;
+    }
+    // One socket is no group that could be told anything, before it has company.
+    if changed && before.len() == 1 {
+        buckets::direct(&sockets[0], kept)?;
+    }
+    Ok(Listener { asked, sockets })
 }
 
-/// A socket with its address, which does not listen yet.
-fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket with its address, which does not listen yet; `shared`: others of ours have the same.
+fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let family = if address.is_ipv4() {
         AddressFamily::INET
     } else {
@@ -88,6 +148,9 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    if shared {
+        sockopt::set_socket_reuseport(&socket, true)?;
+    }
     sockopt::set_socket_keepalive(&socket, true)?;
     // Inherited by what is accepted: small answers leave at once.
     sockopt::set_tcp_nodelay(&socket, true)?;
@@ -141,4 +204,14 @@ fn explain(e: &io::Error, address: SocketAddr) -> io::Error {
         e.kind(),
         format!("could not bind to address {address}: {e}{hint}"),
     )
+}
+
+/// Three listening sockets with one address.
+#[cfg(test)]
+pub(super) fn three_for_a_test() -> Vec<TcpListener> {
+    let config = Config::builtin(2);
+    let asked = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    again_or_anew(&config, asked, "http", 3, &[])
+        .unwrap()
+        .sockets
 }

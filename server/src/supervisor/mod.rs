@@ -1,10 +1,12 @@
 //! The supervisor: one thread, never a request. It opens listeners and logs, forks children before any thread exists,
 //! replaces those that die and stops everything when it is told to.
 //!
-//! `listeners` opens the sockets, `pidfile` keeps the PidFile, `detach` leaves the terminal, `plan` is what a generation
-//! of children is made from. `watch` is the loop, `restart` puts one generation in another's place, `spare` says how many children there should be, `handover` says
+//! `listeners` opens the sockets, `buckets` says how many, `pidfile` keeps the PidFile, `detach` leaves the terminal,
+//! `plan` is what a generation of children is made from. `watch` is the loop, `restart` puts one generation in another's
+//! place, `spare` says how many children there should be, `handover` says
 //! whose connections go to whom, `children` are those there are.
 
+mod buckets;
 mod children;
 mod detach;
 mod handover;
@@ -43,7 +45,8 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
         return Ok(());
     }
     log::error::open(&settings.config)?;
-    let listeners = listeners::open(&settings.config, &[])?;
+    let buckets = buckets::wanted(&settings.config, options.one_process);
+    let listeners = listeners::open(&settings.config, buckets, &[])?;
     let logs = AccessLogs::open(&settings.config)?;
     if let (Some(path), Some(found)) = (&pid_path, &found) {
         pidfile::may_write(path, found)?;
@@ -86,7 +89,7 @@ fn run_here(
     crash::watch(&settings)?;
     let pid_file = pid_path.map(PidFile::create).transpose()?;
     for listener in &listeners {
-        if let Ok(address) = listener.socket.local_addr() {
+        if let Ok(address) = listener.address() {
             write(
                 "core",
                 Level::Notice,
@@ -94,9 +97,11 @@ fn run_here(
             );
         }
     }
-    let mut plan = Plan::new(settings, listeners, logs, options.one_process, |size| {
-        Board::new(size, 0)
+    let one = options.one_process;
+    let mut plan = Plan::new(settings, listeners, logs, one, None, |size, file| {
+        Board::new(size, 0, file)
     })?;
+    plan.publish()?;
     if options.one_process {
         return alone(&mut plan);
     }
@@ -106,12 +111,12 @@ fn run_here(
 /// `-X`: this process is the only one.
 fn alone(plan: &mut Plan) -> io::Result<()> {
     let slots = plan.settings.config.limits.slots_per_child;
-    let Some(record) = plan.board.claim(slots) else {
+    let Some(record) = plan.board.claim(slots, 0) else {
         return Err(io::Error::other("no record on the scoreboard"));
     };
     let board = plan.board.clone();
     let place = child::Place { board, record };
-    let sockets = listeners::sockets(&mut plan.listeners);
+    let sockets = listeners::sockets(&mut plan.listeners, 0);
     child::serve(&plan.settings, sockets, &plan.logs, place, None)
 }
 

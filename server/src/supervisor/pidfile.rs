@@ -1,31 +1,24 @@
 //! The PidFile: written whole or not at all, locked by the server that wrote it, removed at its end, and read by `-k`.
 //!
-//! The lock is fcntl(2)'s: it belongs to the supervisor alone, no child inherits it, and the kernel takes it back when
-//! the supervisor dies, however that comes. So a number that is left behind is never mistaken for a server, not even
-//! when another program has been given the same number since.
+//! The lock ends with the supervisor ([`crate::owned`]), so a number that is left behind is never mistaken for a server,
+//! not even when another program has been given the same number since.
 
 use crate::cli::Ask;
 use crate::log::{Level, write};
+use crate::owned::{OwnedFile, holder};
 use crate::settings::Settings;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A process that began so much later than its number was written is another one.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A PidFile of this process; dropping it removes the file.
-pub(crate) struct PidFile {
-    path: PathBuf,
-    owner: u32,
-    /// Holds the lock. Closing any descriptor of the file would end it.
-    file: File,
-}
+pub(crate) struct PidFile(OwnedFile);
 
 /// What lies at a PidFile's path.
 #[derive(PartialEq, Eq, Debug)]
@@ -50,56 +43,18 @@ impl PidFile {
                 format!("could not create PidFile {}: {e}", path.display()),
             )
         };
-        let owner = std::process::id();
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{owner}"));
-        let temporary = PathBuf::from(temporary);
-        let mut options = fs::OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .custom_flags(libc::O_NOFOLLOW);
-        let written = options.open(&temporary).and_then(|mut file| {
-            writeln!(file, "{owner}")?;
-            // Before anybody can see it under its name.
-            rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
-            fs::rename(&temporary, path)?;
-            Ok(file)
-        });
-        match written {
-            Ok(file) => Ok(Self {
-                path: path.to_owned(),
-                owner,
-                file,
-            }),
-            Err(e) => {
-                let _ = fs::remove_file(&temporary);
-                Err(named(e))
-            }
-        }
+        let make = || {
+            let mut owned = OwnedFile::beside(path, 0o644)?;
+            writeln!(owned.file(), "{}", std::process::id())?;
+            owned.publish(path)?;
+            Ok(owned)
+        };
+        make().map(Self).map_err(named)
     }
 
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether the path still leads to our file.
-    fn is_ours(&self) -> bool {
-        let id = |m: fs::Metadata| (m.dev(), m.ino());
-        let ours = self.file.metadata().map(id);
-        let there = fs::symlink_metadata(&self.path).map(id);
-        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // A forked child inherits the value, not the file.
-        if std::process::id() == self.owner && self.is_ours() {
-            let _ = fs::remove_file(&self.path);
-        }
+        self.0.path()
     }
 }
 
@@ -130,16 +85,6 @@ pub(crate) fn look(path: &Path) -> Found {
         }
         _ => Found::Stale(text.to_owned()),
     }
-}
-
-/// The process that holds the lock of a PidFile.
-fn holder(file: &File) -> Option<Pid> {
-    // SAFETY: zero bytes are a valid `flock`: a whole-file lock from its beginning.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
-    (lock.l_type != libc::F_UNLCK as libc::c_short && lock.l_pid > 1)
-        .then(|| Pid::from_raw(lock.l_pid))
 }
 
 /// When a process began (proc(5): `starttime` counts from boot).

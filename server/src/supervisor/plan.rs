@@ -1,11 +1,13 @@
 //! What the children of one generation are made from.
 
+use super::buckets;
 use super::listeners::{self, Listener};
 use crate::child;
 use crate::crash;
 use crate::log::access::AccessLogs;
-use crate::scoreboard::{Board, Size};
+use crate::scoreboard::{Board, BoardFile, Size};
 use crate::settings::Settings;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,16 +21,20 @@ pub(super) struct Plan {
     pub(super) listeners: Vec<Listener>,
     pub(super) logs: AccessLogs,
     pub(super) board: Arc<Board>,
+    /// The file that the scoreboard is.
+    pub(super) file: Option<BoardFile>,
 }
 
 impl Plan {
-    /// With a scoreboard for so many children as the settings allow, or for one.
+    /// With a scoreboard for so many children as the settings allow, or for one. Its file has its name only when it is
+    /// published; until then that of the generation `before` keeps it.
     pub(super) fn new(
         settings: Settings,
         listeners: Vec<Listener>,
         logs: AccessLogs,
         one_process: bool,
-        board: impl FnOnce(Size) -> io::Result<Board>,
+        before: Option<&BoardFile>,
+        board: impl FnOnce(Size, Option<&File>) -> io::Result<Board>,
     ) -> io::Result<Self> {
         crash::warn_of_limit(&settings);
         let limits = &settings.config.limits;
@@ -45,24 +51,43 @@ impl Plan {
             slots: limits.slots_per_child as usize,
             extended: settings.config.extended_status(),
         };
-        let board = board(size)
-            .map_err(|e| io::Error::new(e.kind(), format!("could not make the scoreboard: {e}")))?;
+        let path = settings.config.scoreboard_file.as_ref();
+        let file = path.map(|p| BoardFile::beside(p, before)).transpose()?;
+        let board = board(size, file.as_ref().map(BoardFile::file)).map_err(|e| {
+            let named = path.map_or(String::new(), |p| {
+                format!(" (ScoreBoardFile {})", p.display())
+            });
+            io::Error::new(
+                e.kind(),
+                format!("could not make the scoreboard{named}: {e}"),
+            )
+        })?;
         board.header().planned.store(planned, Relaxed);
+        let buckets = buckets::wanted(&settings.config, one_process);
+        board.header().buckets.store(buckets as u32, Relaxed);
         Ok(Self {
             settings,
             listeners,
             logs,
             board: Arc::new(board),
+            file,
         })
+    }
+
+    /// Gives the scoreboard's file its name.
+    pub(super) fn publish(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), BoardFile::publish)
     }
 
     /// A child's life; gives its exit code.
     pub(super) fn serve(&mut self, record: usize, control: &std::os::fd::OwnedFd) -> i32 {
+        self.file = None;
         let place = child::Place {
             board: self.board.clone(),
             record,
         };
-        let sockets = listeners::sockets(&mut self.listeners);
+        let bucket = record % self.board.buckets();
+        let sockets = listeners::sockets(&mut self.listeners, bucket);
         let served = child::serve(&self.settings, sockets, &self.logs, place, Some(control));
         served.map_or_else(|e| child::exit_code(&e), |()| 0)
     }
@@ -71,11 +96,12 @@ impl Plan {
     pub(super) fn leave(&mut self) {
         self.listeners.clear();
         self.logs = AccessLogs::none();
+        self.file = None;
     }
 
-    /// Children at the start.
+    /// Children at the start: one for each bucket at least.
     pub(super) fn start_servers(&self) -> usize {
         let limits = &self.settings.config.limits;
-        limits.start_servers.min(limits.children).max(1) as usize
+        (limits.start_servers.min(limits.children) as usize).max(self.board.buckets())
     }
 }

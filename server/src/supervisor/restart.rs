@@ -4,7 +4,7 @@ use super::children::Phase;
 use super::pidfile::{self, PidFile};
 use super::plan::Plan;
 use super::watch::Supervisor;
-use super::{handover, listeners};
+use super::{buckets, handover, listeners};
 use crate::control::Order;
 use crate::crash;
 use crate::log::access::AccessLogs;
@@ -104,14 +104,16 @@ impl Supervisor {
     /// Opens everything that the new generation needs.
     fn prepare(&mut self, kind: Kind, settings: Settings) -> io::Result<Next> {
         let before = &self.current;
-        let listeners = listeners::open(&settings.config, &before.listeners)?;
+        let buckets = buckets::wanted(&settings.config, false);
+        let listeners = listeners::open(&settings.config, buckets, &before.listeners)?;
         let logs = AccessLogs::open(&settings.config)?;
         let errors = log::error::prepare(&settings.config)?;
         let pid_file = self.new_pid_file(&settings)?;
         let changes = parkade_config::changes(&before.settings.config, &settings.config);
         let board = before.board.clone();
-        let plan = Plan::new(settings, listeners, logs, false, |size| {
-            Board::after(&board, size, kind == Kind::Graceful)
+        let file = before.file.as_ref();
+        let plan = Plan::new(settings, listeners, logs, false, file, |size, file| {
+            Board::after(&board, size, kind == Kind::Graceful, file)
         })?;
         super::children::note_times(&plan.board);
         for change in changes {
@@ -145,11 +147,21 @@ impl Supervisor {
 
     /// Every child of the new generation serves: the old one is told to go.
     pub(super) fn commit(&mut self) {
-        let Some(next) = self.next.take() else { return };
+        let Some(mut next) = self.next.take() else {
+            return;
+        };
+        if let Err(e) = next.plan.publish() {
+            write("core", Level::Error, &format!("{e}; it has no name"));
+        }
+        let before = &self.current.listeners;
+        if let Err(e) = listeners::take_over(&next.plan.listeners, before) {
+            write("core", Level::Error, &format!("listeners: {e}"));
+        }
         if next.plan.settings.pid_path().is_none() || next.pid_file.is_some() {
             self.pid_file = next.pid_file;
         }
-        // Dropping the old plan closes listeners that are not wanted any more, and its logs.
+        // Dropping the old plan closes listeners that are not wanted any more and its logs, and removes the file of its
+        // scoreboard unless the new one has taken its place.
         self.current = next.plan;
         if let Err(e) = crash::watch(&self.current.settings) {
             write("core", Level::Error, &format!("fatal signals: {e}"));
@@ -196,6 +208,7 @@ impl Supervisor {
     /// The new generation does not come to serve: everything stays as it was.
     pub(super) fn give_up(&mut self, why: &str) {
         let Some(next) = self.next.take() else { return };
+        let _ = listeners::take_over(&self.current.listeners, &next.plan.listeners);
         let number = next.plan.board.header().generation.load(Relaxed);
         for child in self.children.iter_mut() {
             if child.generation == number {

@@ -317,7 +317,10 @@ impl Supervisor {
             _ => &self.current,
         };
         let board = plan.board.clone();
-        let Some(record) = board.claim(plan.settings.config.limits.slots_per_child) else {
+        let generation = board.header().generation.load(Relaxed);
+        let bucket = self.children.emptiest(generation, board.buckets());
+        let slots = plan.settings.config.limits.slots_per_child;
+        let Some(record) = board.claim(slots, bucket) else {
             return Err(io::Error::other("no free record on the scoreboard"));
         };
         let (ours, theirs) = match control::channel() {
@@ -333,7 +336,6 @@ impl Supervisor {
                 if let Some(child) = board.child(record) {
                     child.pid.store(pid.as_raw().unsigned_abs(), Relaxed);
                 }
-                let generation = board.header().generation.load(Relaxed);
                 let cores = crash::directory(&plan.settings).map(Path::to_owned);
                 self.children.push(Child {
                     pid,

@@ -9,7 +9,7 @@ fn board(extended: bool) -> Board {
         slots: 4,
         extended,
     };
-    let board = Board::new(size, 2).unwrap();
+    let board = Board::new(size, 2, None).unwrap();
     board.header().planned.store(4, Relaxed);
     board
 }
@@ -18,7 +18,7 @@ fn board(extended: bool) -> Board {
 fn letters_say_what_slots_do_and_spare_records_are_left_out() {
     let board = board(false);
     for state in [State::Serving, State::Starting, State::Stopping] {
-        let at = board.claim(4).unwrap();
+        let at = board.claim(4, 0).unwrap();
         board.child(at).unwrap().set_state(state);
     }
     Doing::Writing.show(&board.slots(0)[0]);
@@ -58,7 +58,7 @@ fn the_keys_stand_in_their_order() {
 #[test]
 fn nothing_that_a_client_sent_is_markup() {
     let board = board(true);
-    let at = board.claim(4).unwrap();
+    let at = board.claim(4, 0).unwrap();
     board.child(at).unwrap().set_state(State::Serving);
     Doing::Writing.show(&board.slots(at)[0]);
     board.details(at)[0].begin(&Beginning {
