@@ -123,6 +123,13 @@ impl Handle {
         homes.map(|h| h.connections.load(Relaxed) as usize).sum()
     }
 
+    /// Whether every worker has accepted its last, after [`Handle::hand_over`] or [`Handle::shutdown`]; `news` tells. Until
+    /// then there may be more connections at any moment.
+    #[must_use]
+    pub fn has_left_listeners(&self) -> bool {
+        self.0.all_have_left()
+    }
+
     /// Makes a future on a worker (counted modulo their number), where it runs as a task. It need not be `Send`.
     ///
     /// ```

@@ -274,6 +274,7 @@ impl Worker {
             // What has come to rest before this worker knew that somebody wants to hear of it.
             self.home.tell();
         }
+        self.go_on_leaving();
         if !self.shared.draining() {
             if self.shared.cut_now() && !self.cut_once.replace(true) {
                 self.cut_requests();
@@ -284,6 +285,7 @@ impl Worker {
             self.dismiss_all();
         }
         let idle = self.pending() == 0
+            && self.has_left()
             && self.jobs.borrow().is_empty()
             && self.home.connections.load(Ordering::Relaxed) == 0;
         if idle || self.shared.stop_now() {
