@@ -73,7 +73,7 @@ macro_rules! table {
 
 table! {
     "AcceptFilter" [], 2..2, SERVER, "http none", E, "a protocol and the kernel filter for it (none, data)";
-    "AcceptMutex" [], 1..1, SERVER, "Default", P, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
+    "AcceptMutex" [], 1..1, SERVER, "Default", E, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
     "AddType" [], 2..ANY, ALL, "", E, "a MIME type followed by one or more file extensions";
     "AllowOverride" [], 1..ANY, DIR, "None", E, "None (files in directories are never read)";
     "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", P, "connections accepted per idle worker, a positive number";
@@ -99,7 +99,7 @@ table! {
     "LimitRequestLine" [], 1..1, SV, "8190", E, "the most bytes of a request line";
     "Listen" [], 1..2, SERVER, "", E, "a port, or address:port, optionally followed by a protocol";
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
-    "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
+    "LockFile" [], 1..1, SERVER, "", E, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", P, "the most requests served at once";
@@ -108,7 +108,7 @@ table! {
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", P, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", P, "the fewest idle threads";
-    "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
+    "Mutex" [], 1..ANY, SERVER, "default", E, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";

@@ -482,14 +482,12 @@ fn bare(arguments: &[&str]) -> Output {
 #[test]
 fn a_check_names_each_directive_that_takes_effect_later() {
     let later = [
-        "AcceptMutex flock",
-        "LockFile {root}/lock",
         "MaxSpareThreads 100",
         "MinSpareThreads 10",
         "ScoreBoardFile {root}/board",
         "ThreadLimit 80",
     ];
-    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";
+    let now = "AcceptMutex flock\nLockFile {root}/lock\nMutex fcntl default\nMaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -506,6 +504,9 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "Listen",
         "PidFile",
         "DocumentRoot",
+        "AcceptMutex",
+        "LockFile",
+        "Mutex",
         "MaxMemFree",
         "ThreadStackSize",
         "ReceiveBufferSize",

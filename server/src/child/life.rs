@@ -218,7 +218,9 @@ impl Life<'_> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
         }
-        if self.giving.is_settled() && (hard || self.handle.connections() == 0) {
+        // Before its last look into the backlogs a worker may still get connections that nobody else knows of.
+        let empty = || self.handle.has_left_listeners() && self.handle.connections() == 0;
+        if self.giving.is_settled() && (hard || empty()) {
             let given = self.giving.given;
             write(
                 "mpm_event",

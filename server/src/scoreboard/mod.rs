@@ -9,7 +9,7 @@ mod record;
 mod slot;
 mod sum;
 
-pub(crate) use record::{Child, State};
+pub(crate) use record::{Child, Claims, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
 

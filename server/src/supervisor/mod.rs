@@ -93,9 +93,14 @@ fn run_here(
             );
         }
     }
-    let mut plan = Plan::new(settings, listeners, logs, options.one_process, |size| {
-        Board::new(size, 0)
-    })?;
+    let mut plan = Plan::new(
+        settings,
+        listeners,
+        logs,
+        options.one_process,
+        None,
+        |size| Board::new(size, 0),
+    )?;
     if options.one_process {
         return alone(&mut plan);
     }
@@ -111,7 +116,8 @@ fn alone(plan: &mut Plan) -> io::Result<()> {
     let board = plan.board.clone();
     let place = child::Place { board, record };
     let sockets = listeners::sockets(&mut plan.listeners);
-    child::serve(&plan.settings, sockets, &plan.logs, place, None)
+    let turns = plan.mutex.as_deref();
+    child::serve(&plan.settings, sockets, &plan.logs, place, turns, None)
 }
 
 /// Signals come through descriptors; a log that has grown to its limit is an error, not the end.

@@ -1,6 +1,7 @@
 //! What the children of one generation are made from.
 
 use super::listeners::{self, Listener};
+use crate::accept_mutex::AcceptMutex;
 use crate::child;
 use crate::crash;
 use crate::log::access::AccessLogs;
@@ -19,15 +20,19 @@ pub(super) struct Plan {
     pub(super) listeners: Vec<Listener>,
     pub(super) logs: AccessLogs,
     pub(super) board: Arc<Board>,
+    /// What the children take turns by.
+    pub(super) mutex: Option<Arc<AcceptMutex>>,
 }
 
 impl Plan {
-    /// With a scoreboard for so many children as the settings allow, or for one.
+    /// With a scoreboard for so many children as the settings allow, or for one. `before` is the accept mutex of the
+    /// generation that serves.
     pub(super) fn new(
         settings: Settings,
         listeners: Vec<Listener>,
         logs: AccessLogs,
         one_process: bool,
+        before: Option<&Arc<AcceptMutex>>,
         board: impl FnOnce(Size) -> io::Result<Board>,
     ) -> io::Result<Self> {
         crash::warn_of_limit(&settings);
@@ -47,12 +52,14 @@ impl Plan {
         };
         let board = board(size)
             .map_err(|e| io::Error::new(e.kind(), format!("could not make the scoreboard: {e}")))?;
+        let mutex = AcceptMutex::make(&settings, before)?;
         board.header().planned.store(planned, Relaxed);
         Ok(Self {
             settings,
             listeners,
             logs,
             board: Arc::new(board),
+            mutex,
         })
     }
 
@@ -63,7 +70,18 @@ impl Plan {
             record,
         };
         let sockets = listeners::sockets(&mut self.listeners);
-        let served = child::serve(&self.settings, sockets, &self.logs, place, Some(control));
+        let turns = self.mutex.as_deref();
+        let served = child::serve(
+            &self.settings,
+            sockets,
+            &self.logs,
+            place,
+            turns,
+            Some(control),
+        );
+        if let Some(mutex) = turns {
+            mutex.leave();
+        }
         served.map_or_else(|e| child::exit_code(&e), |()| 0)
     }
 
@@ -71,6 +89,7 @@ impl Plan {
     pub(super) fn leave(&mut self) {
         self.listeners.clear();
         self.logs = AccessLogs::none();
+        self.mutex = None;
     }
 
     /// Children at the start.

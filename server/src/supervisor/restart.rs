@@ -108,9 +108,14 @@ impl Supervisor {
         let pid_file = self.new_pid_file(&settings)?;
         let changes = parkade_config::changes(&before.settings.config, &settings.config);
         let board = before.board.clone();
-        let plan = Plan::new(settings, listeners, logs, false, |size| {
-            Board::after(&board, size, kind == Kind::Graceful)
-        })?;
+        let plan = Plan::new(
+            settings,
+            listeners,
+            logs,
+            false,
+            before.mutex.as_ref(),
+            |size| Board::after(&board, size, kind == Kind::Graceful),
+        )?;
         super::children::note_times(&plan.board);
         for change in changes {
             write("core", Level::Notice, &change);

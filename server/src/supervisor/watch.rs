@@ -129,7 +129,11 @@ impl Supervisor {
         let starts = starts.then(|| self.children.not_before());
         let next = self.next.as_ref().map(Next::deadline);
         let overdue = self.children.next_overdue();
-        [starts, next, overdue].into_iter().flatten().min()
+        let recovery = self.children.next_recovery();
+        [starts, next, overdue, recovery]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the next signal asks for.
@@ -160,6 +164,7 @@ impl Supervisor {
     fn reap(&mut self) -> Option<String> {
         let mut fatal = None;
         let gone = self.children.reap(&self.current.board);
+        self.children.recover();
         if !gone.is_empty() {
             self.current.board.inherit();
         }
@@ -276,6 +281,7 @@ impl Supervisor {
                     born: Instant::now(),
                     board,
                     record,
+                    mutex: plan.mutex.clone(),
                     generation,
                     cores,
                     phase: Phase::Starting,
@@ -321,8 +327,9 @@ impl Supervisor {
             child.drain(grace);
         }
         while !self.children.is_empty() {
+            let due = [self.children.next_overdue(), self.children.next_recovery()];
             self.children
-                .sleep(&self.signals, self.children.next_overdue())?;
+                .sleep(&self.signals, due.into_iter().flatten().min())?;
             while let Some(wish) = self.next_wish()? {
                 if let Wish::Stop(name) = wish {
                     let text = format!("caught {name}, shutting down");
