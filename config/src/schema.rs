@@ -73,7 +73,7 @@ macro_rules! table {
 
 table! {
     "AcceptFilter" [], 2..2, SERVER, "http none", E, "a protocol and the kernel filter for it (none, data)";
-    "AcceptMutex" [], 1..1, SERVER, "Default", P, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
+    "AcceptMutex" [], 1..1, SERVER, "Default", E, "how children take turns accepting: Default, flock, fcntl, posixsem, pthread or sysvsem";
     "AddType" [], 2..ANY, ALL, "", E, "a MIME type followed by one or more file extensions";
     "AllowOverride" [], 1..ANY, DIR, "None", E, "None (files in directories are never read)";
     "AsyncRequestWorkerFactor" [], 1..1, SERVER, "", E, "how many more connections a child accepts for each idle thread, a positive number; no bound if not set";
@@ -100,7 +100,7 @@ table! {
     "Listen" [], 1..2, SERVER, "", E, "a port, or address:port, optionally followed by a protocol";
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
     "ListenCoresBucketsRatio" [], 1..1, SERVER, "0", E, "processor cores for each socket of an address, 0 for one socket in all";
-    "LockFile" [], 1..1, SERVER, "", P, "the file used by AcceptMutex flock and fcntl";
+    "LockFile" [], 1..1, SERVER, "", E, "the file used by AcceptMutex flock and fcntl";
     "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", E, "the most requests served at once";
@@ -109,7 +109,7 @@ table! {
     "MaxRequestsPerChild" ["MaxConnectionsPerChild"], 1..1, SERVER, "0", E, "connections after which a child is replaced, 0 for never";
     "MaxSpareThreads" [], 1..1, SERVER, "250", E, "the most idle threads";
     "MinSpareThreads" [], 1..1, SERVER, "75", E, "the fewest idle threads";
-    "Mutex" [], 1..ANY, SERVER, "default", P, "a mechanism with an optional directory, and the locks it is for";
+    "Mutex" [], 1..ANY, SERVER, "default", E, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
     "ReactorBackend" [], 1..1, SERVER, "auto", P, "auto, epoll, io_uring or kqueue";

@@ -66,8 +66,8 @@ fn measured(path: &str, more: &str) -> u64 {
     let place = child::Place { board, record };
     std::thread::scope(|scope| {
         let (settings, logs, told) = (&settings, &logs, &told);
-        let child =
-            scope.spawn(move || child::serve(settings, vec![listener], logs, place, Some(told)));
+        let child = scope
+            .spawn(move || child::serve(settings, vec![listener], logs, place, None, Some(told)));
         let streams: Vec<_> = (0..8).map(|_| client::connect(address).unwrap()).collect();
         let counted = std::panic::catch_unwind(|| watch(streams, path));
         Order::Stop.send(&control).unwrap();

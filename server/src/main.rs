@@ -2,10 +2,11 @@
 //!
 //! `cli` reads the command line, `report` says what its dumps ask for, `settings` the configuration and the accounts in
 //! it; `supervisor` opens listeners, forks and watches children and never touches a request; `control` is how it speaks
-//! with a `child`, which drops privileges and runs the workers; `site` answers requests; `scoreboard` is what all
+//! with a `child`, which drops privileges and runs the workers; `accept_mutex` is what children take turns by; `site` answers requests; `scoreboard` is what all
 //! processes know of each other; `log` writes the error log and the access logs; `crash` is what a process in ruins still
 //! does.
 
+mod accept_mutex;
 #[cfg(test)]
 mod allocations;
 mod child;

@@ -1,8 +1,9 @@
 //! What `-S`, `-M`, `-l` and `-L` say: Apache's shapes, our names.
 
+use crate::accept_mutex;
 use crate::settings::{Identity, Settings};
 use nix::unistd::Group;
-use parkade_config::{AcceptMutex, Config, LogTarget, VirtualHost, dump, schema};
+use parkade_config::{Config, LogTarget, VirtualHost, dump, schema};
 use std::fmt::{Display, Write as _};
 
 /// The text that the `DUMP_` names among `defines` ask for, in a fixed order.
@@ -191,14 +192,7 @@ fn target(log: &LogTarget) -> String {
 }
 
 fn mutex(config: &Config) -> String {
-    let mechanism = match *config.accept_mutex {
-        AcceptMutex::Default => "default",
-        AcceptMutex::Flock => "flock",
-        AcceptMutex::Fcntl => "fcntl",
-        AcceptMutex::PosixSem => "posixsem",
-        AcceptMutex::Pthread => "pthread",
-        AcceptMutex::SysvSem => "sysvsem",
-    };
+    let mechanism = accept_mutex::name(*config.accept_mutex);
     let dir = match config.lock_file.as_ref().and_then(|f| f.parent()) {
         Some(dir) => dir.to_owned(),
         None => config.server_root.join("logs"),

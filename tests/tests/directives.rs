@@ -481,10 +481,11 @@ fn bare(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_check_names_each_directive_that_takes_effect_later() {
-    let later = ["AcceptMutex flock", "LockFile {root}/lock"];
-    let now = "MaxMemFree 100\nThreadStackSize 200000\nReceiveBufferSize 65536\nThreadLimit 80\n\
-               ScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\nAsyncRequestWorkerFactor 1.5\n\
-               ListenCoresBucketsRatio 2\n";
+    let later = ["ServerAdmin a@b"];
+    let now = "AcceptMutex flock\nLockFile {root}/lock\nMutex fcntl default\nMaxMemFree 100\nThreadStackSize 200000\n\
+               ReceiveBufferSize 65536\nThreadLimit 80\nScoreBoardFile {root}/board\nMaxClients 400\nServerLimit 20\n\
+               AsyncRequestWorkerFactor 1.5\nListenCoresBucketsRatio 2\nMaxSpareThreads 100\nMinSpareThreads 10\n\
+               MaxRequestsPerChild 100\n";
     let text = configuration(&(now.to_owned() + &later.join("\n")));
     let prepared = Prepared::new(&text, FILES).unwrap();
     let (code, said) = run(&prepared, &["-t"]);
@@ -501,6 +502,9 @@ fn a_check_names_each_directive_that_takes_effect_later() {
         "Listen",
         "PidFile",
         "DocumentRoot",
+        "AcceptMutex",
+        "LockFile",
+        "Mutex",
         "MaxMemFree",
         "ThreadStackSize",
         "ReceiveBufferSize",

@@ -3,12 +3,13 @@
 //! Listeners are level-triggered and exclusive. A woken worker accepts at most 16, before it runs any handler, and
 //! adds each socket straight to the pollset of its home, which need not be woken for it. After 16 accepts it takes
 //! the listener out and puts it back, so that the kernel's wait queue rotates and no process gets everything; a process
-//! clearly ahead of its siblings leaves it out for a moment.
+//! clearly ahead of its siblings leaves it out for a moment. Where processes take turns by a lock ([`super::turns`]),
+//! nothing is accepted without it.
 
 use crate::park::state::{ACTIVE, PARKED, SILENT};
 use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER};
-use crate::sys::socket;
+use crate::sys::{clock, socket};
 use crate::worker::{Home, LAST_CALL, Registration, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +24,10 @@ const TURN: u32 = 16;
 const LAST: u32 = 256;
 /// Milliseconds for which a worker that cannot or shall not accept leaves its listeners alone before it looks again.
 const PAUSE: u32 = 50;
+/// Milliseconds after which a worker that did not get the lock tries again; up to as many more by chance.
+const RETRY: u32 = 5;
+/// So many milliseconds a worker that leaves tries to get the lock.
+const LEAVING: u32 = 1_000;
 /// A new connection may be silent so long unless its service's listener says otherwise.
 const FIRST_BYTE: u32 = 60_000;
 /// Longest-parked connections closed at once when descriptors run out.
@@ -67,6 +72,10 @@ pub(crate) struct Accepting {
     listeners: Vec<Listening>,
     /// Listeners are out of the pollset; when to look again.
     paused: Option<u32>,
+    /// Listeners that were left without a last look into their backlogs, as another has the lock.
+    leaving: Vec<Listening>,
+    /// When that look is taken all the same.
+    late: u32,
     random: u32,
     /// When the log last heard that descriptors have run out.
     said: Option<u32>,
@@ -99,7 +108,7 @@ impl Worker {
         };
         if !self.shared.running() {
             // It comes too late to be waited for, but perhaps its clients do not.
-            self.accept_the_last(&listener);
+            self.take_leave(vec![listener]);
             return self.home.tell();
         }
         let added = self.home.pollset.add(
@@ -115,6 +124,31 @@ impl Worker {
 
     /// A listener has connections.
     pub(crate) fn accept(self: &Rc<Self>, id: u8) {
+        let Some(lock) = &self.shared.accept_lock else {
+            self.accept_some(id);
+            return self.stop_if_told();
+        };
+        // Already out of the pollset: an event of the same turn.
+        if self.accepting.borrow().paused.is_some() {
+            return;
+        }
+        if lock.try_lock() {
+            self.accept_some(id);
+            lock.unlock();
+        } else {
+            self.pause(self.retry());
+        }
+        self.stop_if_told();
+    }
+
+    /// Handlers may take their time: who has been told to stop accepting does so before they run.
+    fn stop_if_told(self: &Rc<Self>) {
+        if !self.shared.running() {
+            self.stop_accepting();
+        }
+    }
+
+    fn accept_some(self: &Rc<Self>, id: u8) {
         let Some(fd) = self
             .accepting
             .borrow()
@@ -127,10 +161,10 @@ impl Worker {
         };
         for _ in 0..TURN {
             if !self.shared.running() {
-                return self.stop_accepting();
+                return;
             }
             if self.is_full() {
-                return self.pause();
+                return self.sit_out();
             }
             match socket::accept(fd.as_fd()) {
                 Ok((socket, peer)) => {
@@ -138,7 +172,7 @@ impl Worker {
                     if self.turn_is_over(id) {
                         // Being ahead costs no more than the rotation would: out now, back in later.
                         if self.shared.siblings.as_ref().is_some_and(|s| s.ahead()) {
-                            return self.pause();
+                            return self.sit_out();
                         }
                         self.rotate(&fd, id);
                     }
@@ -156,13 +190,25 @@ impl Worker {
             }
             // Only now: the kernel has told nobody else of the connection that this worker was woken for.
             if self.shared.siblings.as_ref().is_some_and(|s| s.yield_to()) {
-                return self.pause();
+                return self.sit_out();
             }
         }
     }
 
     /// Accepts while no home worker can; whether anybody was let in. Siblings that could have are left the rest.
     pub(crate) fn accept_instead(self: &Rc<Self>, id: u8) -> bool {
+        let Some(lock) = &self.shared.accept_lock else {
+            return self.accept_some_instead(id);
+        };
+        if !lock.try_lock() {
+            return false;
+        }
+        let any = self.accept_some_instead(id);
+        lock.unlock();
+        any
+    }
+
+    fn accept_some_instead(self: &Rc<Self>, id: u8) -> bool {
         let Some(fd) = self.shared.listener(id) else {
             return false;
         };
@@ -211,12 +257,22 @@ impl Worker {
         }
     }
 
-    /// Takes the listeners out for a moment.
-    fn pause(&self) {
+    /// Leaves new connections alone for a moment.
+    fn sit_out(&self) {
+        self.home.counters.paused.set(1);
+        self.pause(PAUSE);
+    }
+
+    /// Milliseconds until the lock is tried again; by chance, so that those who wait for it do not keep meeting.
+    fn retry(&self) -> u32 {
+        RETRY + clock::monotonic_ns() as u32 % (RETRY + 1)
+    }
+
+    /// Takes the listeners out for so many milliseconds.
+    fn pause(&self, ms: u32) {
         let mut accepting = self.accepting.borrow_mut();
-        let again = Some(self.now.get().wrapping_add(PAUSE));
+        let again = Some(self.now.get().wrapping_add(ms));
         if std::mem::replace(&mut accepting.paused, again).is_none() {
-            self.home.counters.paused.set(1);
             for listener in &accepting.listeners {
                 let _ = self.home.pollset.delete(listener.fd.as_fd());
             }
@@ -225,7 +281,7 @@ impl Worker {
 
     /// Takes the listeners out for a moment and makes room.
     fn relieve(self: &Rc<Self>) {
-        self.pause();
+        self.sit_out();
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(true);
         }
@@ -296,6 +352,7 @@ impl Worker {
         if let Some(siblings) = &self.shared.siblings {
             siblings.short(false);
             if siblings.yield_to() || self.is_full() {
+                self.home.counters.paused.set(1);
                 accepting.paused = Some(now.wrapping_add(PAUSE));
                 return;
             }
@@ -327,8 +384,69 @@ impl Worker {
                 let _ = self.home.pollset.delete(listener.fd.as_fd());
             }
         }
-        for listener in listeners {
-            self.accept_the_last(&listener);
+        self.take_leave(listeners);
+        self.leave();
+    }
+
+    /// Listeners that are in no pollset any more are looked at for the last time.
+    fn take_leave(self: &Rc<Self>, listeners: Vec<Listening>) {
+        if self.shared.accept_lock.is_none() {
+            for listener in &listeners {
+                self.accept_the_last(listener);
+            }
+            return;
+        }
+        let mut accepting = self.accepting.borrow_mut();
+        let now = self.now.get();
+        accepting.late = now.wrapping_add(LEAVING);
+        accepting.leaving.extend(listeners);
+        accepting.paused = Some(now);
+        drop(accepting);
+        self.go_on_leaving();
+    }
+
+    /// Tries again to get the lock for the last look. It is not waited for without end: whom the kernel has announced to
+    /// this worker alone is worth more than strict turns.
+    pub(crate) fn go_on_leaving(self: &Rc<Self>) {
+        let now = self.now.get();
+        let (paused, late) = {
+            let accepting = self.accepting.borrow();
+            (accepting.paused, accepting.late)
+        };
+        if paused.is_none_or(|at| before(now, at)) {
+            return;
+        }
+        let lock = self.shared.accept_lock.as_ref();
+        let locked = lock.filter(|lock| lock.try_lock());
+        if locked.is_none() && before(now, late) && !self.shared.stop_now() {
+            let again = now.wrapping_add(self.retry());
+            self.accepting.borrow_mut().paused = Some(again);
+            return;
+        }
+        let listeners = {
+            let mut accepting = self.accepting.borrow_mut();
+            accepting.paused = None;
+            std::mem::take(&mut accepting.leaving)
+        };
+        for listener in &listeners {
+            self.accept_the_last(listener);
+        }
+        if let Some(lock) = locked {
+            lock.unlock();
+        }
+        self.leave();
+        self.home.tell();
+    }
+
+    /// Whether no listener waits for its last look.
+    pub(crate) fn has_left(&self) -> bool {
+        self.accepting.borrow().leaving.is_empty()
+    }
+
+    /// Says so, once.
+    fn leave(&self) {
+        if self.has_left() && !self.left_listeners.replace(true) {
+            self.shared.one_has_left();
         }
     }
 

@@ -4,7 +4,7 @@
 //! `claim` is how whoever owns a slot reads and waits, `idle` the soft way to wait for the next request;
 //! `tcp` has the sockets of tasks, which `registered` puts into slots too;
 //! `output` and `linger` drive responses and closes that outlive their burst, as plain data; `accept` lets
-//! connections in; `moving` gives them away to other processes and takes in theirs.
+//! connections in, `turns` by turns with other processes; `moving` gives them away to other processes and takes in theirs.
 
 pub(crate) mod accept;
 pub(crate) mod claim;
@@ -18,3 +18,4 @@ mod registered;
 mod resident;
 pub(crate) mod service;
 pub(crate) mod tcp;
+pub(crate) mod turns;

@@ -6,6 +6,7 @@ use crate::buf::KEPT;
 use crate::error::{Error, Result};
 use crate::metrics::WorkerCounters;
 use crate::net::accept::Siblings;
+use crate::net::turns::AcceptLock;
 use crate::reactor::epoll::Epoll;
 use crate::sys::clock;
 use crate::worker::Home;
@@ -43,6 +44,7 @@ pub struct Builder {
     stack_size: Option<usize>,
     free_memory: usize,
     siblings: Option<Box<dyn Siblings>>,
+    accept_lock: Option<Box<dyn AcceptLock>>,
     counters: Vec<&'static WorkerCounters>,
 }
 
@@ -57,6 +59,7 @@ impl Builder {
             stack_size: None,
             free_memory: KEPT,
             siblings: None,
+            accept_lock: None,
             counters: Vec::new(),
         }
     }
@@ -123,6 +126,13 @@ impl Builder {
         self
     }
 
+    /// A lock by which processes with the same listeners take turns accepting; none by default.
+    #[must_use]
+    pub fn accept_lock(mut self, lock: impl AcceptLock) -> Self {
+        self.accept_lock = Some(Box::new(lock));
+        self
+    }
+
     /// Where the workers count, the first worker in the first place, and the reserves behind them; those that get none
     /// count in memory of their own.
     #[must_use]
@@ -175,6 +185,7 @@ impl Builder {
             reserves,
             descriptors,
             self.siblings,
+            self.accept_lock,
             first_byte,
             self.free_memory,
         ));

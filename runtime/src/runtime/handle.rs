@@ -11,7 +11,7 @@ use crate::worker::News;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Steers a runtime from any thread.
@@ -117,21 +117,18 @@ impl Handle {
         self.0.add_service(Arc::new(service))
     }
 
-    /// Whether some worker may still accept a connection. After [`Handle::hand_over`] or [`Handle::shutdown`] this ends when
-    /// each has emptied its backlog; `news` is called then.
-    #[must_use]
-    pub fn accepts(&self) -> bool {
-        let accepts = |home: &Arc<crate::worker::Home>| {
-            !home.accepts_no_more.load(Acquire) && !home.ended.has_ended()
-        };
-        self.0.homes.iter().any(accepts)
-    }
-
     /// Connections there are, whatever they do. One that is departing counts until it has arrived.
     #[must_use]
     pub fn connections(&self) -> usize {
         let homes = self.0.homes.iter().chain(self.0.reserves.homes());
         homes.map(|h| h.connections.load(Relaxed) as usize).sum()
+    }
+
+    /// Whether every worker has accepted its last, after [`Handle::hand_over`] or [`Handle::shutdown`]; `news` tells. Until
+    /// then there may be more connections at any moment.
+    #[must_use]
+    pub fn has_left_listeners(&self) -> bool {
+        self.0.all_have_left()
     }
 
     /// Makes a future on a worker (counted modulo their number), where it runs as a task. It need not be `Send`.

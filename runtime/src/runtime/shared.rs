@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::net::accept::Siblings;
 use crate::net::service::AnyService;
+use crate::net::turns::AcceptLock;
 use crate::sys::clock;
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub(crate) struct Shared {
     stop_at: AtomicU64,
     descriptors: u32,
     pub(crate) siblings: Option<Box<dyn Siblings>>,
+    pub(crate) accept_lock: Option<Box<dyn AcceptLock>>,
+    /// Home workers that have accepted their last.
+    left: AtomicUsize,
     first_byte: AtomicU32,
     /// Bytes of free buffers that each worker keeps at most; 0 is without bound.
     pub(crate) free_memory: usize,
@@ -47,6 +51,7 @@ impl Shared {
         reserves: Reserves,
         descriptors: u32,
         siblings: Option<Box<dyn Siblings>>,
+        accept_lock: Option<Box<dyn AcceptLock>>,
         first_byte: u32,
         free_memory: usize,
     ) -> Self {
@@ -58,6 +63,8 @@ impl Shared {
             stop_at: AtomicU64::new(u64::MAX),
             descriptors,
             siblings,
+            accept_lock,
+            left: AtomicUsize::new(0),
             first_byte: AtomicU32::new(first_byte),
             free_memory,
             services: Mutex::default(),
@@ -81,7 +88,7 @@ impl Shared {
         let mut homes: Vec<_> = pollsets.into_iter().enumerate().map(home).collect();
         let helpers = homes.split_off(homes.len() - reserves);
         let reserves = Reserves::for_tests(homes.len(), helpers);
-        let shared = Self::new(homes, reserves, u32::MAX, None, 0, crate::buf::KEPT);
+        let shared = Self::new(homes, reserves, u32::MAX, None, None, 0, crate::buf::KEPT);
         shared.add_service(Arc::new(service)).unwrap();
         Arc::new(shared)
     }
@@ -189,6 +196,16 @@ impl Shared {
     pub(crate) fn hand_over(&self, grace: Duration) {
         self.cut_at.fetch_min(after(grace), Ordering::Relaxed);
         self.phase.fetch_max(HANDING_OVER, Ordering::Release);
+    }
+
+    /// A home worker has accepted its last. Releases what it has counted, for [`Shared::all_have_left`].
+    pub(crate) fn one_has_left(&self) {
+        self.left.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether every home worker has.
+    pub(super) fn all_have_left(&self) -> bool {
+        self.left.load(Ordering::Acquire) >= self.homes.len()
     }
 
     /// A home worker's thread ends.

@@ -86,6 +86,8 @@ pub(crate) struct Worker {
     slow_until: Cell<Option<u32>>,
     /// The end of accepting has come here.
     left_once: Cell<bool>,
+    /// It has accepted its last.
+    pub(crate) left_listeners: Cell<bool>,
     /// Requests in progress were cut here.
     cut_once: Cell<bool>,
     /// Draining has begun here.
@@ -149,6 +151,7 @@ impl Worker {
             group_began: Cell::new(0),
             slow_until: Cell::new(None),
             left_once: Cell::new(false),
+            left_listeners: Cell::new(false),
             cut_once: Cell::new(false),
             drained_once: Cell::new(false),
             helping: RefCell::default(),

@@ -281,12 +281,11 @@ impl Worker {
         }
         if !self.left_once.replace(true) {
             self.stop_accepting();
-            // The release publishes what was accepted last: whoever sees this sees those connections.
-            self.home.accepts_no_more.store(true, Ordering::Release);
             self.wake_waiters();
             // What has come to rest before this worker knew that somebody wants to hear of it.
             self.home.tell();
         }
+        self.go_on_leaving();
         if !self.shared.draining() {
             if self.shared.cut_now() && !self.cut_once.replace(true) {
                 self.cut_requests();
@@ -297,6 +296,7 @@ impl Worker {
             self.dismiss_all();
         }
         let idle = self.pending() == 0
+            && self.has_left()
             && self.jobs.borrow().is_empty()
             && self.home.connections.load(Ordering::Relaxed) == 0;
         if idle || self.shared.stop_now() {

@@ -234,9 +234,10 @@ impl Life<'_> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
         }
-        // First, or a connection that is being accepted would be missed.
-        let accepts = self.handle.accepts();
-        if !accepts && self.giving.is_settled() && (hard || self.handle.connections() == 0) {
+        // First, or a connection that is being accepted would be missed: before its last look into the backlogs a worker
+        // may still get connections that nobody else knows of.
+        let left = self.handle.has_left_listeners();
+        if left && self.giving.is_settled() && (hard || self.handle.connections() == 0) {
             let given = self.giving.given;
             write(
                 "mpm_event",

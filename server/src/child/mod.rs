@@ -12,6 +12,7 @@ mod siblings;
 pub(crate) mod slots;
 mod stack;
 
+use crate::accept_mutex::{AcceptMutex, Lock};
 use crate::control::News;
 use crate::crash;
 use crate::log::access::AccessLogs;
@@ -72,14 +73,17 @@ pub(crate) fn places(threads_per_child: u32) -> usize {
     threads_per_child.max(1) as usize
 }
 
-/// Serves until it is told to end. Without `control` there is no supervisor.
+/// Serves until it is told to end, taking `turns` at accepting. Without `control` there is no supervisor.
 pub(crate) fn serve(
     settings: &Settings,
     listeners: Vec<TcpListener>,
     logs: &AccessLogs,
     place: Place,
+    turns: Option<&AcceptMutex>,
     control: Option<&OwnedFd>,
 ) -> io::Result<()> {
+    let turns = turns.map(|mutex| mutex.enter(&place.board, place.record));
+    let turns = turns.transpose()?;
     if let Some(identity) = &settings.identity {
         identity::drop_privileges(identity)?;
     }
@@ -88,7 +92,7 @@ pub(crate) fn serve(
         crash::tell(control)?;
     }
     identity::raise_descriptor_limit();
-    let started = start(settings, listeners, logs, &place, control.is_some())?;
+    let started = start(settings, listeners, logs, &place, turns, control.is_some())?;
     if let Some(control) = control {
         // If the supervisor is gone, the first look at the socket says so.
         let _ = News::Ready.send(control);
@@ -102,6 +106,7 @@ fn start(
     listeners: Vec<TcpListener>,
     logs: &AccessLogs,
     place: &Place,
+    turns: Option<Lock>,
     supervised: bool,
 ) -> io::Result<Started> {
     let config = &settings.config;
@@ -127,7 +132,7 @@ fn start(
     });
     // For the life of the process: workers count in it until the very end.
     let board: &'static Arc<Board> = Box::leak(Box::new(place.board.clone()));
-    let runtime = Runtime::builder()
+    let mut builder = Runtime::builder()
         .workers(Workers::Count(homes))
         .reserves(threads - homes)
         .name("worker")
@@ -139,13 +144,16 @@ fn start(
             header.initial
         })
         .counters(board.workers(place.record).iter().collect())
-        .siblings(Siblings::new(board.clone(), place.record, limit, bound))
-        .build()?;
+        .siblings(Siblings::new(board.clone(), place.record, limit, bound));
+    if let Some(lock) = &turns {
+        builder = builder.accept_lock(lock.clone());
+    }
+    let runtime = builder.build()?;
     let busy = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let tell = supervised.then(|| busy.try_clone()).transpose()?;
     let most = config.limits.slots_per_child;
     let slots = Slots::new(board.clone(), place.record, most, tell);
-    let site = Arc::new(Site::new(settings, slots));
+    let site = Arc::new(Site::new(settings, slots, turns));
     if let Some(child) = board.child(place.record) {
         child.pid.store(std::process::id(), Relaxed);
         child.set_state(State::Serving);

@@ -12,7 +12,7 @@ mod slot;
 mod sum;
 
 pub(crate) use file::BoardFile;
-pub(crate) use record::{Child, State};
+pub(crate) use record::{Child, Claims, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
 

@@ -15,7 +15,8 @@
 //! nothing is published through the scoreboard but the numbers themselves. Only what a slot did last is more than one
 //! number, and says itself how it is kept whole.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 
 /// Says what the memory is: "parkade" and a zero byte.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"parkade\0");
@@ -74,6 +75,51 @@ pub(crate) struct Child {
     _spare: AtomicU32,
     /// How long its requests had slots, in nanoseconds; counted with ExtendedStatus.
     pub(crate) took: AtomicU64,
+    /// What its workers do with AcceptMutex posixsem.
+    pub(crate) claims: Claims,
+}
+
+/// Attempts to get a token that the kernel does not look after. Whoever has begun and not ended may hold it.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    begun: AtomicU32,
+    ended: AtomicU32,
+}
+
+/// What [`Claims`] showed at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Claimed {
+    begun: u32,
+    ended: u32,
+}
+
+impl Claims {
+    /// Before the attempt.
+    pub(crate) fn begin(&self) {
+        self.begun.fetch_add(1, Relaxed);
+        // Pairs with those of the supervisor's count: an attempt that it missed comes after it.
+        fence(SeqCst);
+    }
+
+    /// After the attempt has failed, or the token was given back.
+    pub(crate) fn end(&self) {
+        // Pairs with the acquire in `look`: who sees it sees the token there.
+        self.ended.fetch_add(1, Release);
+    }
+
+    /// In this order: if both numbers are the same, nothing was claimed when the first was read.
+    pub(crate) fn look(&self) -> Claimed {
+        let ended = self.ended.load(Acquire);
+        let begun = self.begun.load(Acquire);
+        Claimed { begun, ended }
+    }
+}
+
+impl Claimed {
+    /// Whether somebody claims or holds the token.
+    pub(crate) fn any(self) -> bool {
+        self.begun != self.ended
+    }
 }
 
 /// What a child is doing.
@@ -130,6 +176,8 @@ impl Child {
             &self.busy,
             &self.waiting,
             &self.short,
+            &self.claims.begun,
+            &self.claims.ended,
         ] {
             field.store(0, Relaxed);
         }

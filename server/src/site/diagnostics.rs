@@ -1,10 +1,12 @@
 //! `SetHandler parkade-diagnostics`: something for tests and benches to push against. The configuration refuses it
 //! unless its section is restricted by address.
 
+use crate::accept_mutex::Lock;
 use crate::scoreboard::{Board, Sum};
 use bytes::Bytes;
 use parkade_http::{Body, Request, Response};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// Bounds on what can be asked.
@@ -13,8 +15,9 @@ const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
 /// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
-/// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `board`.
-pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
+/// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `board`,
+/// `hold=MS` (the accept mutex, from before the answer on).
+pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&Lock>) -> Response {
     let query = request
         .query()
         .map(|q| String::from_utf8_lossy(q).into_owned())
@@ -47,6 +50,15 @@ pub(super) async fn answer(request: &mut Request, board: &Board) -> Response {
             }
             ("overflow", _) => drop(overflow(0)),
             ("pid", _) => body = format!("{}\n", std::process::id()).into(),
+            ("hold", Ok(ms)) => match turns {
+                Some(lock) => {
+                    let time = Duration::from_millis(ms.min(MOST_MS));
+                    if hold(lock.clone(), time).await.is_err() {
+                        return Response::error(503);
+                    }
+                }
+                None => return Response::error(404),
+            },
             ("board", _) => body = show(board).into(),
             _ => return Response::error(400),
         }
@@ -84,6 +96,25 @@ fn show(board: &Board) -> String {
         );
     }
     text
+}
+
+/// Holds the accept mutex for so long, on a thread of its own; returns when that has got it.
+async fn hold(lock: Lock, time: Duration) -> std::io::Result<()> {
+    let held = Arc::new(AtomicBool::new(false));
+    let tell = held.clone();
+    let thread = std::thread::Builder::new().name("hold".into());
+    thread.spawn(move || {
+        while !lock.try_lock() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        tell.store(true, Relaxed);
+        std::thread::sleep(time);
+        lock.unlock();
+    })?;
+    while !held.load(Relaxed) {
+        parkade::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
 }
 
 /// Calls itself until the stack ends.

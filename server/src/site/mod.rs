@@ -19,6 +19,7 @@ mod status;
 mod tree;
 mod walk;
 
+use crate::accept_mutex::Lock;
 use crate::child::slots::Slots;
 use crate::log::{self, Level};
 use crate::settings::Settings;
@@ -41,6 +42,9 @@ pub(crate) struct Site {
     slots: Slots,
     status: status::Status,
     builtin: bool,
+    /// The accept mutex, for diagnostics to hold.
+    #[cfg_attr(not(feature = "diagnostics"), allow(dead_code, reason = "as said"))]
+    turns: Option<Lock>,
 }
 
 /// The number of a host in what [`parkade_http::Hosts::choose`] gave.
@@ -58,7 +62,7 @@ struct Asked {
 }
 
 impl Site {
-    pub(crate) fn new(settings: &Settings, slots: Slots) -> Self {
+    pub(crate) fn new(settings: &Settings, slots: Slots, turns: Option<Lock>) -> Self {
         let config = &settings.config;
         let tree = Tree::new(config, settings.builtin);
         Self {
@@ -68,6 +72,7 @@ impl Site {
             slots,
             status: status::Status::new(config),
             builtin: settings.builtin && config.main.document_root.is_none(),
+            turns,
         }
     }
 
@@ -134,7 +139,8 @@ impl Site {
         match rules.handler {
             #[cfg(feature = "diagnostics")]
             Special::Diagnostics => {
-                return diagnostics::answer(&mut request, self.slots.board()).await;
+                let turns = self.turns.as_ref();
+                return diagnostics::answer(&mut request, self.slots.board(), turns).await;
             }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),

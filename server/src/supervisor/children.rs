@@ -1,5 +1,6 @@
 //! The children there are: hearing, telling, reaping and ending them.
 
+use crate::accept_mutex::AcceptMutex;
 use crate::child::{FATAL, SICK, held};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
@@ -26,6 +27,9 @@ const DOUBLINGS: u32 = 6;
 /// A child that has not ended so long after its last moment is killed.
 const OVERDUE: Duration = Duration::from_secs(3);
 
+/// While others try for the accept mutex, it cannot be told whether a dead child held it: the next look.
+const RECOVERY: Duration = Duration::from_millis(5);
+
 /// Where a child is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -44,6 +48,8 @@ pub(super) struct Child {
     /// Its place.
     pub(super) board: Arc<Board>,
     pub(super) record: usize,
+    /// What it takes turns by.
+    pub(super) mutex: Option<Arc<AcceptMutex>>,
     pub(super) generation: u32,
     /// Where its core goes, if it leaves one.
     pub(super) cores: Option<PathBuf>,
@@ -132,6 +138,8 @@ pub(super) struct Children {
     /// Failed starts in a row, and when the next one may be tried.
     failures: u32,
     not_before: Instant,
+    /// What children held that have ended, and it is not yet known whether it came back.
+    held: Vec<Arc<AcceptMutex>>,
 }
 
 impl Children {
@@ -141,6 +149,7 @@ impl Children {
             ever_ready: false,
             failures: 0,
             not_before: Instant::now(),
+            held: Vec::new(),
         }
     }
 
@@ -168,6 +177,7 @@ impl Children {
     /// end.
     pub(super) fn forget(&mut self) {
         self.all.clear();
+        self.held.clear();
     }
 
     /// Children of a generation that serve or will soon, and stay.
@@ -266,6 +276,8 @@ impl Children {
             child.listen();
             self.ever_ready |= child.phase != Phase::Starting;
             child.board.release(child.record);
+            let known = |mutex: &Arc<_>| self.held.iter().any(|held| Arc::ptr_eq(held, mutex));
+            self.held.extend(child.mutex.filter(|mutex| !known(mutex)));
             note_times(current);
             let unready = child.phase == Phase::Starting;
             let mut gone = Gone {
@@ -302,6 +314,22 @@ impl Children {
             all.push(gone);
         }
         all
+    }
+
+    /// Gives back what children that have ended held of their accept mutex.
+    pub(super) fn recover(&mut self) {
+        let all = &self.all;
+        self.held.retain(|mutex| {
+            let with = |c: &&Child| c.mutex.as_ref().is_some_and(|m| Arc::ptr_eq(m, mutex));
+            let living = all.iter().filter(with).map(|c| (&*c.board, c.record));
+            mutex.recover(living)
+        });
+    }
+
+    /// When that is to be tried again.
+    pub(super) fn next_recovery(&self) -> Option<Instant> {
+        let again = || Instant::now().checked_add(RECOVERY);
+        (!self.held.is_empty()).then(again).flatten()
     }
 
     /// A crash loop: the first replacements come at once, the next ever more slowly.

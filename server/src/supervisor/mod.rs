@@ -117,7 +117,8 @@ fn alone(plan: &mut Plan) -> io::Result<()> {
     let board = plan.board.clone();
     let place = child::Place { board, record };
     let sockets = listeners::sockets(&mut plan.listeners, 0);
-    child::serve(&plan.settings, sockets, &plan.logs, place, None)
+    let turns = plan.mutex.as_deref();
+    child::serve(&plan.settings, sockets, &plan.logs, place, turns, None)
 }
 
 /// Signals come through descriptors; a log that has grown to its limit is an error, not the end.

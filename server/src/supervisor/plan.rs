@@ -2,6 +2,7 @@
 
 use super::buckets;
 use super::listeners::{self, Listener};
+use crate::accept_mutex::AcceptMutex;
 use crate::child;
 use crate::crash;
 use crate::log::access::AccessLogs;
@@ -23,17 +24,19 @@ pub(super) struct Plan {
     pub(super) board: Arc<Board>,
     /// The file that the scoreboard is.
     pub(super) file: Option<BoardFile>,
+    /// What the children take turns by.
+    pub(super) mutex: Option<Arc<AcceptMutex>>,
 }
 
 impl Plan {
-    /// With a scoreboard for so many children as the settings allow, or for one. Its file has its name only when it is
-    /// published; until then that of the generation `before` keeps it.
+    /// With a scoreboard for so many children as the settings allow, or for one, after the plan that serves. The
+    /// scoreboard's file has its name only when it is published; until then that of `before` keeps it.
     pub(super) fn new(
         settings: Settings,
         listeners: Vec<Listener>,
         logs: AccessLogs,
         one_process: bool,
-        before: Option<&BoardFile>,
+        before: Option<&Self>,
         board: impl FnOnce(Size, Option<&File>) -> io::Result<Board>,
     ) -> io::Result<Self> {
         crash::warn_of_limit(&settings);
@@ -52,7 +55,9 @@ impl Plan {
             extended: settings.config.extended_status(),
         };
         let path = settings.config.scoreboard_file.as_ref();
-        let file = path.map(|p| BoardFile::beside(p, before)).transpose()?;
+        let file = path
+            .map(|p| BoardFile::beside(p, before.and_then(|b| b.file.as_ref())))
+            .transpose()?;
         let board = board(size, file.as_ref().map(BoardFile::file)).map_err(|e| {
             let named = path.map_or(String::new(), |p| {
                 format!(" (ScoreBoardFile {})", p.display())
@@ -62,6 +67,7 @@ impl Plan {
                 format!("could not make the scoreboard{named}: {e}"),
             )
         })?;
+        let mutex = AcceptMutex::make(&settings, before.and_then(|b| b.mutex.as_ref()))?;
         board.header().planned.store(planned, Relaxed);
         let buckets = buckets::wanted(&settings.config, one_process);
         board.header().buckets.store(buckets as u32, Relaxed);
@@ -71,6 +77,7 @@ impl Plan {
             logs,
             board: Arc::new(board),
             file,
+            mutex,
         })
     }
 
@@ -88,7 +95,18 @@ impl Plan {
         };
         let bucket = record % self.board.buckets();
         let sockets = listeners::sockets(&mut self.listeners, bucket);
-        let served = child::serve(&self.settings, sockets, &self.logs, place, Some(control));
+        let turns = self.mutex.as_deref();
+        let served = child::serve(
+            &self.settings,
+            sockets,
+            &self.logs,
+            place,
+            turns,
+            Some(control),
+        );
+        if let Some(mutex) = turns {
+            mutex.leave();
+        }
         served.map_or_else(|e| child::exit_code(&e), |()| 0)
     }
 
@@ -97,6 +115,7 @@ impl Plan {
         self.listeners.clear();
         self.logs = AccessLogs::none();
         self.file = None;
+        self.mutex = None;
     }
 
     /// Children at the start: one for each bucket at least.

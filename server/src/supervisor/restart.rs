@@ -111,10 +111,14 @@ impl Supervisor {
         let pid_file = self.new_pid_file(&settings)?;
         let changes = parkade_config::changes(&before.settings.config, &settings.config);
         let board = before.board.clone();
-        let file = before.file.as_ref();
-        let plan = Plan::new(settings, listeners, logs, false, file, |size, file| {
-            Board::after(&board, size, kind == Kind::Graceful, file)
-        })?;
+        let plan = Plan::new(
+            settings,
+            listeners,
+            logs,
+            false,
+            Some(before),
+            |size, file| Board::after(&board, size, kind == Kind::Graceful, file),
+        )?;
         super::children::note_times(&plan.board);
         for change in changes {
             write("core", Level::Notice, &change);

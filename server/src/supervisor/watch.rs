@@ -194,7 +194,10 @@ impl Supervisor {
         let fixed = self.current.settings.config.limits.fixed;
         let spare =
             (self.watches && settled && !fixed && self.next.is_none()).then(|| self.spare.next());
-        [starts, next, overdue, spare].into_iter().flatten().min()
+        [starts, next, overdue, spare, self.children.next_recovery()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the next signal asks for.
@@ -225,6 +228,7 @@ impl Supervisor {
     fn reap(&mut self) -> Option<String> {
         let mut fatal = None;
         let gone = self.children.reap(&self.current.board);
+        self.children.recover();
         if !gone.is_empty() {
             self.current.board.inherit();
         }
@@ -343,6 +347,7 @@ impl Supervisor {
                     born: Instant::now(),
                     board,
                     record,
+                    mutex: plan.mutex.clone(),
                     generation,
                     cores,
                     phase: Phase::Starting,
@@ -390,8 +395,9 @@ impl Supervisor {
             child.finish(grace);
         }
         while !self.children.is_empty() {
+            let due = [self.children.next_overdue(), self.children.next_recovery()];
             self.children
-                .sleep(&self.signals, self.children.next_overdue())?;
+                .sleep(&self.signals, due.into_iter().flatten().min())?;
             while let Some(wish) = self.next_wish()? {
                 if let Wish::Stop(name) = wish {
                     let text = format!("caught {name}, shutting down");
