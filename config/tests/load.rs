@@ -313,11 +313,15 @@ fn extended_status_is_on_where_there_is_a_status_page_unless_it_is_said() {
 
 #[test]
 fn what_comes_later_says_so() {
-    let (_, found) = read(&source("Listen 80\nMaxClients 17\nThreadsPerChild 5")).unwrap();
+    let (_, found) = read(&source(
+        "Listen 80\nServerAdmin a@b\nMaxClients 17\nThreadsPerChild 5",
+    ))
+    .unwrap();
+    let text = "ServerAdmin takes effect in a later version";
     assert!(
-        found.iter().any(
-            |d| d.message == "MaxClients takes effect in a later version" && d.line() == Some(2)
-        )
+        found
+            .iter()
+            .any(|d| d.message == text && d.line() == Some(2))
     );
     assert!(
         found
