@@ -544,7 +544,6 @@ fn a_restart_during_a_restart_is_not_lost() {
 }
 
 #[test]
-#[ignore = "fails: a restart that overtakes another closes parked connections"]
 fn a_storm_of_restarts_closes_no_parked_connection() {
     let server = start("StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 300");
     let mut parked = connections(&server, 300);

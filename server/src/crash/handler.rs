@@ -9,7 +9,7 @@ use std::ffi::CString;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 /// The signals that mean a mistake in the program.
 const FATAL: [Signal; 5] = [
@@ -25,13 +25,16 @@ static DIRECTORY: AtomicPtr<CString> = AtomicPtr::new(std::ptr::null_mut());
 /// Some thread is already at it. One number: it orders nothing else.
 static BEGUN: AtomicBool = AtomicBool::new(false);
 
-/// The channel to the supervisor; below zero for none. One number: it orders nothing else.
+/// The channel to the supervisor; below zero for none. The release store of [`tell`] pairs with the handler's acquire load.
 static CONTROL: AtomicI32 = AtomicI32::new(-1);
+/// Whose channel that is: a process forked later has none. Stored before it.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 
 /// From now on a dying process says so there first: its end reaches the supervisor only when the kernel has written the
 /// core and closed every connection. The descriptor must stay open.
 pub(super) fn tell(control: &'static OwnedFd) {
-    CONTROL.store(control.as_raw_fd(), Ordering::Relaxed);
+    OWNER.store(std::process::id(), Ordering::Relaxed);
+    CONTROL.store(control.as_raw_fd(), Ordering::Release);
 }
 
 /// From now on a dying process changes to this directory first.
@@ -78,8 +81,8 @@ extern "C" fn caught(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
 
 /// What is done before the end.
 fn die(fault: &Fault) {
-    let control = CONTROL.load(Ordering::Relaxed);
-    if control >= 0 {
+    let control = CONTROL.load(Ordering::Acquire);
+    if control >= 0 && OWNER.load(Ordering::Relaxed) == std::process::id() {
         // SAFETY: `tell` was given a descriptor that stays open.
         let control = unsafe { BorrowedFd::borrow_raw(control) };
         let _ = rustix::net::shutdown(control, rustix::net::Shutdown::Both);

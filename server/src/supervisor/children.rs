@@ -191,7 +191,9 @@ impl Children {
     /// The bucket, of so many, with the fewest children of a generation that stay.
     pub(super) fn emptiest(&self, generation: u32, buckets: usize) -> usize {
         let stays = |c: &&Child| {
-            c.generation == generation && matches!(c.phase, Phase::Starting | Phase::Serving)
+            c.generation == generation
+                && matches!(c.phase, Phase::Starting | Phase::Serving)
+                && !c.is_dying()
         };
         let mut counts = vec![0; buckets.max(1)];
         for child in self.all.iter().filter(stays) {

@@ -140,17 +140,17 @@ impl Supervisor {
         let limits = self.current.settings.config.limits;
         let serves = |c: &&Child| c.generation == number && c.phase == Phase::Serving;
         let serving = self.children.iter().filter(serves);
-        let loads: Vec<(Load, nix::unistd::Pid)> = serving
+        let loads: Vec<(Load, usize, nix::unistd::Pid)> = serving
             .filter_map(|c| {
                 let record = c.board.child(c.record)?;
                 let load = Load {
                     busy: record.busy.load(Relaxed),
                     slots: record.slots.load(Relaxed),
                 };
-                Some((load, c.pid))
+                Some((load, c.record, c.pid))
             })
             .collect();
-        let all: Vec<Load> = loads.iter().map(|(load, _)| *load).collect();
+        let all: Vec<Load> = loads.iter().map(|(load, ..)| *load).collect();
         if Instant::now() < self.spare.next() {
             return;
         }
@@ -162,9 +162,12 @@ impl Supervisor {
             Step::Nothing => {}
             Step::Grow(n) => self.wanted += n as usize,
             Step::Shrink => {
-                // The one with the fewest requests in progress.
-                let least = loads.iter().min_by_key(|(load, _)| load.busy);
-                if let Some((_, pid)) = least {
+                // The one with the fewest requests in progress; a socket keeps a child that accepts from it.
+                let buckets = self.current.board.buckets();
+                let of = |at: usize| at % buckets;
+                let alone = |at: usize| loads.iter().filter(|l| of(l.1) == of(at)).count() == 1;
+                let free = loads.iter().filter(|(_, at, _)| !alone(*at));
+                if let Some((_, _, pid)) = free.min_by_key(|(load, ..)| load.busy) {
                     self.wanted -= 1;
                     let grace = self.drain_timeout();
                     handover::drain(&mut self.children, &[*pid], number, grace);
