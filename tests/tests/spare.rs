@@ -72,6 +72,8 @@ fn spare_growth() {
     );
 }
 
+const ASK: &[u8] = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
+
 #[test]
 fn spare_shrink() {
     let server = start(LIMITS);
@@ -81,7 +83,13 @@ fn spare_shrink() {
     })
     .unwrap();
     let mut kept: Vec<TcpStream> = (0..40)
-        .map(|_| client::connect(server.address()).unwrap())
+        .map(|_| {
+            // One that has never asked would be closed after the 20 seconds of RequestReadTimeout.
+            let mut stream = client::connect(server.address()).unwrap();
+            stream.write_all(ASK).unwrap();
+            assert_eq!(client::read(&mut stream, false).unwrap().status, 200);
+            stream
+        })
         .collect();
     for mut stream in held {
         assert_eq!(
@@ -91,9 +99,8 @@ fn spare_shrink() {
         );
     }
     children(&server, 4);
-    let ask = b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n";
     for stream in &mut kept {
-        stream.write_all(ask).unwrap();
+        stream.write_all(ASK).unwrap();
         assert_eq!(
             client::read(stream, false).unwrap().status,
             200,
