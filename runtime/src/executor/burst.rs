@@ -79,9 +79,10 @@ struct Cells<F> {
     free: Vec<u32>,
 }
 
-/// At most so many connections wait for what was put off. Enough that the code and the data of one step stay in the
-/// processor's caches for the next, few enough that the first of them does not wait long.
-const GROUP: u32 = 16;
+/// At most so many connections wait for what was put off: a turn's batch, as a rule. Sent without a pause between them,
+/// the answers reach a client before it has caught up, so that it is woken once a batch and not once a group; a wake-up
+/// costs the sender more than an answer does.
+const GROUP: u32 = 64;
 
 /// Free cells kept for the next bursts; more than that were needed only by a crowd of pending ones.
 const KEPT: usize = 64;

@@ -25,7 +25,7 @@ const _: () = assert!(LONGEST.as_millis() + (HORIZON + HORIZON / 16) as u128 <= 
 
 /// A deadline farther away than so many milliseconds is waited for by the clock of the turn's beginning.
 const FAR_MS: u64 = 4_000;
-/// A group of bursts (at most 16) that takes longer has slow handlers in it; for how many milliseconds that counts.
+/// A group of bursts (at most 64) that takes longer has slow handlers in it; for how many milliseconds that counts.
 const SLOW_NS: u64 = 1_000_000;
 const SLOW_FOR: u32 = 1_000;
 
