@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -22,9 +23,8 @@ const HEALTHY: Duration = Duration::from_millis(1_200);
 pub(super) fn run(options: &Options) -> io::Result<Report> {
     allow_cores()?;
     let server = options.measured()?;
-    let target = Target::probe(&server.url, false)?;
-    let address = target.address;
-    let mut times = Vec::new();
+    let address = Target::probe(&server.url, false)?.address;
+    let (mut times, mut cores) = (Vec::new(), 0);
     let bar = progress(options.rounds as u64, "crashes");
     for n in 0..options.rounds {
         replaced(server.pid, options.children, &[])?;
@@ -42,13 +42,12 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
         another_serves(address, &old)?;
         times.push(ms(at.elapsed()));
         ended(&process)?;
+        if let Some(folder) = server.folder() {
+            cores += taken_away(&folder.join("cores"))?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let cores = server
-        .folder()
-        .map(|folder| fs::read_dir(folder.join("cores")));
-    let cores = cores.transpose()?.map_or(0, Iterator::count);
 
     let mut report = Report::default();
     report.put("workload", "restart, crash");
@@ -61,9 +60,19 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     report.judge(Some(Verdict::at_least(
         "cores",
         times.len() as f64,
-        cores as f64,
+        f64::from(cores),
     )));
     Ok(report)
+}
+
+/// Removes the cores there are, which may all have the same name, and counts them.
+fn taken_away(folder: &Path) -> io::Result<u32> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        fs::remove_file(entry?.path())?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// As large as may be, for the server that is started from here.

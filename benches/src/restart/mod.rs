@@ -37,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn settle(options: &mut Options) {
     options.server.get_or_insert_with(|| "parkade-file".into());
     options.directives.push_str(PUSH);
+    if options.case == "spare" {
+        options.children = pulse::LEAST;
+    }
     options.directives.push_str(match options.case.as_str() {
         "recycle" => "MaxRequestsPerChild 100\n",
         "spare" => pulse::DIRECTIVES,

@@ -3,20 +3,33 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use parkade_tests::client;
 
 use super::{PATIENCE, children};
 use crate::report::progress;
 
-/// Children at most, and threads of each; the configuration of this case, behind what all cases have.
-pub(super) const MOST: usize = 20;
+/// Children without load, and at most; the configuration of this case, behind what all cases have. Each child has 8 slots
+/// and shows 4 idle threads, so that it has free slots where it has no idle threads.
+pub(super) const LEAST: usize = 10;
+const MOST: usize = 32;
 pub(super) const DIRECTIVES: &str =
-    "ServerLimit 20\nThreadsPerChild 4\nMaxClients 80\nMinSpareThreads 8\nMaxSpareThreads 16\n";
-/// Requests of one pulse: with them fewer than 8 of 64 threads are idle, so that 17 children are not enough.
-const HELD: usize = 70;
-/// What they ask for. Each holds its slot for longer than the server takes to grow.
-const HOLD: &str = "GET /push?wait=6000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    "ServerLimit 32\nThreadsPerChild 4\nMaxClients 256\nMinSpareThreads 32\nMaxSpareThreads 40\n";
+/// Requests of a pulse for each child there is. They come one by one as children do: what is measured is not a server
+/// that is overloaded.
+const EACH: usize = 6;
+/// A pulse lasts until there are as many children as there may be, but not longer.
+const LONGEST: Duration = Duration::from_secs(12);
+/// What its requests ask for: each holds a slot.
+const HOLD: &str = "GET /push?wait=8000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// Requests that hold slots.
+struct Pulse {
+    began: Instant,
+    streams: Vec<TcpStream>,
+}
 
 /// Waits until `count` children have left; the server has `least` of them without load.
 pub(super) fn leave(
@@ -27,7 +40,7 @@ pub(super) fn leave(
 ) -> io::Result<Vec<Duration>> {
     let mut seen: HashSet<u32> = children(server).into_iter().collect();
     let bar = progress(count as u64, "scaled down");
-    let mut pulse: Vec<TcpStream> = Vec::new();
+    let mut pulse: Option<Pulse> = None;
     let mut times = Vec::new();
     let mut last = Instant::now();
     while times.len() < count {
@@ -37,49 +50,50 @@ pub(super) fn leave(
             last = Instant::now();
             bar.inc(1);
         }
-        if now.len() <= least && pulse.is_empty() {
-            pulse = begin(address)?;
-            last = Instant::now();
-        } else if now.len() >= MOST && !pulse.is_empty() {
-            end(std::mem::take(&mut pulse))?;
-            last = Instant::now();
-        }
         seen = now;
+        match &mut pulse {
+            None if seen.len() <= least => {
+                pulse = Some(Pulse {
+                    began: Instant::now(),
+                    streams: Vec::new(),
+                });
+            }
+            Some(one) if seen.len() >= MOST || one.began.elapsed() > LONGEST => {
+                end(std::mem::take(&mut one.streams))?;
+                pulse = None;
+                last = Instant::now();
+            }
+            Some(one) if one.streams.len() < EACH * seen.len() => {
+                one.streams.push(hold(address)?);
+            }
+            _ => {}
+        }
         if last.elapsed() > PATIENCE {
-            let gone = times.len();
-            let text = format!(
-                "only {gone} children were scaled down, there are {}",
-                seen.len()
-            );
+            let (gone, left) = (times.len(), seen.len());
+            let text = format!("only {gone} children were scaled down, there are {left}");
             return Err(io::Error::other(text));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     bar.finish_and_clear();
-    end(pulse)?;
     Ok(times)
 }
 
-fn begin(address: SocketAddr) -> io::Result<Vec<TcpStream>> {
-    let one = |_| {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(HOLD.as_bytes())?;
-        Ok(stream)
-    };
-    (0..HELD).map(one).collect()
+fn hold(address: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = client::connect(address)?;
+    stream.write_all(HOLD.as_bytes())?;
+    Ok(stream)
 }
 
 /// Hears all answers: none may be missing.
-fn end(pulse: Vec<TcpStream>) -> io::Result<()> {
-    for mut stream in pulse {
+fn end(streams: Vec<TcpStream>) -> io::Result<()> {
+    for mut stream in streams {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         if !answer.starts_with(b"HTTP/1.1 200") {
             let text = String::from_utf8_lossy(&answer).into_owned();
             return Err(io::Error::other(format!("a request of a pulse: `{text}`")));
         }
-        let _ = stream.shutdown(Shutdown::Both);
     }
     Ok(())
 }
