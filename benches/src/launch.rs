@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub(crate) struct Server {
     pub(crate) pid: u32,
     child: Option<Child>,
     /// Its configuration and its files.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// What is started.
@@ -46,6 +47,11 @@ impl Plan {
 }
 
 impl Server {
+    /// Of one that was started here.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(TempDir::path)
+    }
+
     /// One that runs already.
     pub(crate) fn running(url: &str, pid: u32) -> Server {
         Server {
@@ -53,7 +59,7 @@ impl Server {
             url: url.to_owned(),
             pid,
             child: None,
-            _folder: None,
+            folder: None,
         }
     }
 
@@ -97,7 +103,7 @@ impl Server {
             url: format!("{scheme}://{address}{}", plan.path),
             pid: child.id(),
             child: Some(child),
-            _folder: plan.folder,
+            folder: plan.folder,
         };
         Target::wait_for(address, &mut || match &mut server.child {
             Some(child) => Ok(child.try_wait()?.map(|status| status.to_string())),

@@ -78,10 +78,12 @@ parkade-bench COMMAND [OPTIONS]
               --limit-p50 US     how much longer the median answer of a may take than that of b
               --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
   restart     what clients notice of it: --children 4 --connections 100 --rate 2000 --case CASE
-              graceful|hard|recycle|term  --rounds 100 of them in a row under load, --parked 1000 beside it: USR1, HUP,
-                                 MaxRequestsPerChild, TERM to single children; nothing may fail and nobody be closed
+              graceful|hard|recycle|term|spare  --rounds 100 of them in a row under load, --parked 1000 beside it: USR1,
+                                 HUP, MaxRequestsPerChild, TERM to single children, scale-down; nothing may fail and
+                                 nobody be closed
               parked             --parked 50000 at once survive USR1: time and memory
               kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
+              crash              --rounds 20 times SEGV of the only child with --parked 4000: until another one serves
   reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
   steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
               --connections 16 --requests N --vary (no head is like the one before)
@@ -206,7 +208,11 @@ impl Options {
             };
         }
         if self.children == 0 {
-            self.children = if restarts { 4 } else { 1 };
+            self.children = match self.case.as_str() {
+                "crash" => 1,
+                _ if restarts => 4,
+                _ => 1,
+            };
         }
         if self.rate == 0 {
             self.rate = if restarts { 2_000 } else { 20_000 };
@@ -231,7 +237,7 @@ impl Options {
         let rounds = compares || self.command == "beside";
         if self.rounds == 0 {
             self.rounds = match self.case.as_str() {
-                "kill" if restarts => 20,
+                "kill" | "crash" if restarts => 20,
                 _ if restarts => 100,
                 _ if rounds => ENOUGH,
                 _ => 3,
@@ -241,6 +247,7 @@ impl Options {
             self.parked = match (self.command.as_str(), self.case.as_str()) {
                 ("idle", _) => 18_000,
                 ("restart", "parked") => 50_000,
+                ("restart", "crash") => 4_000,
                 ("restart", _) => 1_000,
                 _ => 15_000,
             };

@@ -89,14 +89,16 @@ fn find(program: &str, package: &str) -> io::Result<PathBuf> {
         })
 }
 
-/// A folder with the file, readable by whoever a server becomes.
+/// A folder with the file, readable by whoever a server becomes, and one for its cores, where it may write.
 fn folder() -> io::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let site = folder.path().join("site");
     fs::create_dir(&site)?;
     fs::write(site.join(FILE), BODY)?;
-    for path in [folder.path(), &site] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    let cores = folder.path().join("cores");
+    fs::create_dir(&cores)?;
+    for (path, mode) in [(folder.path(), 0o755), (&site, 0o755), (&cores, 0o777)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     }
     Ok(folder)
 }

@@ -337,6 +337,11 @@ fn restart_counts_what_clients_notice_in_every_case() {
     let output = run(&[&small[..], &["kill", "--connections", "8", "--rounds", "2"]].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("another child serves"), "{text}");
+    let output = run(&[
+        "restart", "--case", "crash", "--parked", "20", "--rounds", "1",
+    ]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("another child serves"), "{text}");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::load::{Failure, Load, Outcome};
-use super::{PATIENCE, children, ms, replaced, signal};
+use super::{PATIENCE, children, ms, pulse, replaced, signal};
 use crate::beside::lost_none;
 use crate::fleet::{Fleet, histogram};
 use crate::options::Options;
@@ -15,6 +16,8 @@ use crate::report::{Report, progress};
 use crate::target::Target;
 use crate::verdict::{Verdict, exactly};
 
+/// Clients on kept connections.
+const KEEPERS: usize = 2;
 /// Failures that are shown in full.
 const SHOWN: usize = 5;
 
@@ -25,9 +28,9 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     replaced(server.pid, options.children, &[])?;
     let mut parked = Fleet::new(target)?;
     parked.open(options.parked, 2, true)?;
-    let load = Load::start(address, options.connections, options.rate)?;
+    let load = Load::start(address, options, KEEPERS)?;
     let began = Instant::now();
-    let done = many(server.pid, options);
+    let done = many(server.pid, address, options);
     let seconds = began.elapsed().as_secs_f64();
     let outcome = load.stop()?;
     let mut times = done?;
@@ -42,7 +45,7 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     report.put("kept connections", options.connections);
     report.put("times in a row", times.len());
     report.put("seconds", seconds);
-    if let (Some(most), true) = (times.last(), options.case != "recycle") {
+    if let (Some(most), true) = (times.last(), each_is_timed(&options.case)) {
         let median = times[times.len() / 2];
         report.put("ms until the old children are gone, median", ms(median));
         report.put("  longest", ms(*most));
@@ -66,10 +69,17 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     Ok(report)
 }
 
+/// Whether a time of one of these is that from a signal to the end of those who got it.
+fn each_is_timed(case: &str) -> bool {
+    !matches!(case, "recycle" | "spare")
+}
+
 /// How often, and how long each took.
-fn many(server: u32, options: &Options) -> io::Result<Vec<Duration>> {
-    if options.case == "recycle" {
-        return recycled(server, options.rounds);
+fn many(server: u32, address: SocketAddr, options: &Options) -> io::Result<Vec<Duration>> {
+    match options.case.as_str() {
+        "recycle" => return recycled(server, options.rounds),
+        "spare" => return pulse::leave(server, address, options.children, options.rounds),
+        _ => {}
     }
     let bar = progress(options.rounds as u64, &options.case);
     let mut times = Vec::new();

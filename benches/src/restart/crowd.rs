@@ -32,9 +32,12 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     let pid = server.pid;
     replaced(pid, options.children, &[])?;
     let mut crowd = Crowd::new(&server.url, high, options)?;
-    // What a move leaves behind once for all does not belong to a connection: it has happened before the first look.
+    // What a move leaves behind once for all, and serving many at once, does not belong to a connection: it has happened
+    // before the first look.
     crowd.grow(low, "first connections")?;
     restart(pid, options)?;
+    crowd.begin_wave()?;
+    crowd.end_wave()?;
     let few = at_rest(pid)?;
     crowd.grow(high, "all connections")?;
     let before = at_rest(pid)?;

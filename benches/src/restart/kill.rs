@@ -1,15 +1,17 @@
 //! A child is killed under load: only its own connections fail, another serves in its place, and the others notice
 //! nothing.
+//!
+//! Between two kills lies a moment at which nobody is killed, with the same windows before and behind it: what it shows
+//! is noise, and what a kill shows is to be held against that.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::again::{answers, failures};
-use super::load::{Answer, Load, Outcome, fetch};
-use super::{children, ms, replaced, signal, until};
+use super::load::{Answer, Load, Outcome};
+use super::{another_serves, children, ended, ms, opened, replaced, signal};
 use crate::fleet::histogram;
 use crate::options::Options;
 use crate::report::{Report, progress};
@@ -17,18 +19,21 @@ use crate::stats::median;
 use crate::target::Target;
 use crate::verdict::{Verdict, exactly};
 
-/// Where each child is in its life.
-const BOARD: &str = "/push?board";
-/// Before each kill: long enough for a p99 of its own, and for a child not to count as one that died at once.
-const QUIET: Duration = Duration::from_millis(1_300);
-/// After each: what a kill might disturb lies in it.
-const AFTER: Duration = Duration::from_millis(500);
+/// Before each kill and after it: what a kill might disturb lies in it, and it has a p99 of its own.
+const WINDOW: Duration = Duration::from_millis(1_500);
+/// Right after a kill.
+const AT_ONCE: Duration = Duration::from_millis(100);
+/// Between the window of one and that of the next.
+const REST: Duration = Duration::from_millis(200);
+/// A connection that a victim took in its last moment has failed by then.
+const LATE: Duration = Duration::from_millis(500);
 /// Until another child serves, in milliseconds.
-const LIMIT: f64 = 100.0;
+pub(super) const LIMIT: f64 = 100.0;
 /// What the others' p99 around a kill may be of what it is without.
 const UNMOVED: f64 = 1.1;
 
 struct Kill {
+    /// 0 if nobody was killed.
     victim: u32,
     at: Instant,
     /// It was seen to be gone.
@@ -41,19 +46,44 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     let server = options.measured()?;
     let address = Target::probe(&server.url, false)?.address;
     replaced(server.pid, options.children, &[])?;
-    let load = Load::start(address, options.connections, options.rate)?;
+    // One thread, so that clients do not wait for each other.
+    let load = Load::start(address, options, 1)?;
     let began = Instant::now();
     let bar = progress(options.rounds as u64, "kills");
-    let kills = (0..options.rounds).map(|n| {
+    let mut one = |n: usize| -> io::Result<(Kill, Kill)> {
+        let none = around(|at| {
+            Ok(Kill {
+                victim: 0,
+                at,
+                gone: at,
+                served: Duration::ZERO,
+            })
+        })?;
+        let kill = around(|at| {
+            let old = children(server.pid);
+            let victim = *old
+                .get(n % old.len().max(1))
+                .ok_or_else(|| io::Error::other("the server has no children"))?;
+            let process = opened(victim)?;
+            signal(victim, Signal::KILL)?;
+            ended(&process)?;
+            let gone = Instant::now();
+            another_serves(address, &old)?;
+            Ok(Kill {
+                victim,
+                at,
+                gone,
+                served: at.elapsed(),
+            })
+        })?;
         bar.inc(1);
-        kill(server.pid, address, n)
-    });
-    let kills: io::Result<Vec<Kill>> = kills.collect();
+        Ok((none, kill))
+    };
+    let all: io::Result<Vec<(Kill, Kill)>> = (0..options.rounds).map(&mut one).collect();
     bar.finish_and_clear();
-    std::thread::sleep(AFTER);
     let seconds = began.elapsed().as_secs_f64();
     let outcome = load.stop()?;
-    let kills = kills?;
+    let (none, kills): (Vec<Kill>, Vec<Kill>) = all?.into_iter().unzip();
 
     let mut report = Report::default();
     report.put("workload", "restart, kill");
@@ -67,61 +97,50 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
     report.put("failed on the victims' connections", own.len());
     report.put("failed on others", others.len());
     failures(&mut report, others.iter().map(|n| &outcome.failures[*n]));
-    let mut times: Vec<f64> = kills.iter().map(|k| ms(k.served)).collect();
-    times.sort_by(f64::total_cmp);
-    let longest = times.last().copied().unwrap_or_default();
-    let middle = median(&times).map_or(0.0, |m| m.value);
-    report.put("ms until another child serves, median", middle);
-    report.put("  longest", longest);
+    let times: Vec<f64> = kills.iter().map(|k| ms(k.served)).collect();
     report.judge(Some(Verdict::at_most(
         "failed on others",
         0.0,
         exactly(others.len() as f64),
     )));
+    replacement(&mut report, &times);
+    let noise = latency(&mut report, &outcome, &none, "nobody is killed")?;
+    let kill = latency(&mut report, &outcome, &kills, "a kill")?;
+    let against: Vec<f64> = kill
+        .iter()
+        .zip(&noise)
+        .map(|(k, n)| k / n.max(1e-9))
+        .collect();
+    if let Some(ratio) = median(&against) {
+        report.judge(Some(Verdict::at_most(
+            "others' p99, after a kill / before, against when nobody is killed",
+            UNMOVED,
+            ratio,
+        )));
+    }
+    Ok(report)
+}
+
+/// How soon another child serves.
+pub(super) fn replacement(report: &mut Report, times: &[f64]) {
+    let longest = times.iter().copied().fold(0.0, f64::max);
+    let middle = median(times).map_or(0.0, |m| m.value);
+    report.put("ms until another child serves, median", middle);
+    report.put("  longest", longest);
     report.judge(Some(Verdict::at_most(
         "ms until another child serves",
         LIMIT,
         exactly(longest),
     )));
-    latency(&mut report, &outcome, &kills)?;
-    Ok(report)
 }
 
-/// Kills one of the children once things are quiet.
-fn kill(server: u32, address: SocketAddr, n: usize) -> io::Result<Kill> {
-    std::thread::sleep(QUIET);
-    let old = children(server);
-    let victim = *old
-        .get(n % old.len().max(1))
-        .ok_or_else(|| io::Error::other("the server has no children"))?;
+/// Does something between two windows.
+fn around(what: impl FnOnce(Instant) -> io::Result<Kill>) -> io::Result<Kill> {
+    std::thread::sleep(REST + WINDOW);
     let at = Instant::now();
-    signal(victim, Signal::KILL)?;
-    until("its end", Duration::from_micros(200), || {
-        Ok(!children(server).contains(&victim))
-    })?;
-    let gone = Instant::now();
-    // A connection that came to the victim in its last moment has no answer; the next has.
-    until("another child", Duration::from_millis(1), || {
-        Ok(fetch(address, BOARD).is_ok_and(|board| another_serves(&board, &old)))
-    })?;
-    let served = at.elapsed();
-    std::thread::sleep(AFTER);
-    Ok(Kill {
-        victim,
-        at,
-        gone,
-        served,
-    })
-}
-
-/// Whether a child that is none of `old` accepts connections.
-fn another_serves(board: &str, old: &[u32]) -> bool {
-    board.lines().any(|line| {
-        let mut pid = line.strip_prefix("child pid=").unwrap_or("").split(' ');
-        let pid = pid.next().and_then(|pid| pid.parse().ok());
-        let serves = line.contains(" state=serving ") && !line.ends_with(" accepting=0");
-        serves && pid.is_some_and(|pid: u32| !old.contains(&pid))
-    })
+    let done = what(at)?;
+    std::thread::sleep((at + WINDOW).saturating_duration_since(Instant::now()));
+    Ok(done)
 }
 
 /// Whether this failure is of a connection that a victim had, or took before it was gone.
@@ -129,43 +148,50 @@ fn of_a_victim(outcome: &Outcome, n: usize, kills: &[Kill]) -> bool {
     let failure = &outcome.failures[n];
     kills.iter().any(|k| {
         let taken = failure.child == 0 && failure.begun <= k.gone;
-        failure.at >= k.at && (failure.child == k.victim || taken && failure.at <= k.gone + AFTER)
+        failure.at >= k.at && (failure.child == k.victim || taken && failure.at <= k.gone + LATE)
     })
 }
 
-/// The p99 of those whose child lives, around each kill and before it.
-fn latency(report: &mut Report, outcome: &Outcome, kills: &[Kill]) -> io::Result<()> {
+/// The p99 of those whose child lives, before and after each moment; gives what the second is of the first.
+fn latency(
+    report: &mut Report,
+    outcome: &Outcome,
+    moments: &[Kill],
+    what: &str,
+) -> io::Result<Vec<f64>> {
     let (mut quiet, mut after, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for k in kills {
+    let (mut at_once, mut usual) = (Vec::new(), Vec::new());
+    for k in moments {
         let other = |a: &&Answer| a.child != k.victim;
-        let p99 = |from: Instant, to: Instant| -> io::Result<f64> {
+        let quantile = |from: Instant, to: Instant, quantile: f64| -> io::Result<f64> {
             let mut times = histogram()?;
             let answers = outcome.kept.iter().filter(other);
             for answer in answers.filter(|a| (from..to).contains(&a.at)) {
                 let taken = u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
                 times.saturating_record(taken);
             }
-            Ok(times.value_at_quantile(0.99) as f64 / 1e6)
+            Ok(times.value_at_quantile(quantile) as f64 / 1e6)
         };
-        let (before, around) = (p99(k.at - AFTER, k.at)?, p99(k.at, k.at + AFTER)?);
+        let before = quantile(k.at - WINDOW, k.at, 0.99)?;
+        let behind = quantile(k.at, k.at + WINDOW, 0.99)?;
         quiet.push(before);
-        after.push(around);
-        ratios.push(around / before.max(1e-9));
+        after.push(behind);
+        ratios.push(behind / before.max(1e-9));
+        usual.push(quantile(k.at - AT_ONCE, k.at, 1.0)?);
+        at_once.push(quantile(k.at, k.at + AT_ONCE, 1.0)?);
     }
-    for (what, values) in [("before", &quiet), ("around", &after)] {
-        let found = median(values).map_or(0.0, |m| m.value);
-        report.put(
-            &format!("others' p99 ms {what} a kill, median of the kills"),
-            found,
-        );
-    }
+    let middle = |values: &[f64]| median(values).map_or(0.0, |m| m.value);
+    report.put(
+        &format!("others' p99 ms, 1.5 s before {what}"),
+        middle(&quiet),
+    );
+    report.put("  1.5 s after", middle(&after));
+    report.put("  longest ms, 0.1 s before", middle(&usual));
+    report.put("  longest ms, 0.1 s after", middle(&at_once));
     if let Some(ratio) = median(&ratios) {
-        report.put("  around / before, median", ratio.value);
-        report.judge(Some(Verdict::at_most(
-            "others' p99, around a kill / before",
-            UNMOVED,
-            ratio,
-        )));
+        report.put("  p99 after / before, median", ratio.value);
+        report.put("    95 % interval low", ratio.low);
+        report.put("    95 % interval high", ratio.high);
     }
-    Ok(())
+    Ok(ratios)
 }

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use parkade_tests::client;
 
 use super::{PATIENCE, WHO};
+use crate::options::Options;
 
-/// Threads that ask on kept connections.
-const KEEPERS: usize = 2;
 /// New connections are so many times fewer than requests on kept ones.
 const NEW: u64 = 5;
 /// After a connection could not be made.
@@ -50,15 +49,21 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// `connections` kept ones with `rate` requests a second between them, and new ones beside.
-    pub(super) fn start(address: SocketAddr, connections: usize, rate: u64) -> io::Result<Load> {
+    /// `options` say how many kept connections, and how many requests a second on them; `keepers` threads share them.
+    /// New ones come beside.
+    pub(super) fn start(
+        address: SocketAddr,
+        options: &Options,
+        keepers: usize,
+    ) -> io::Result<Load> {
+        let (connections, rate) = (options.connections, options.rate);
         let stop = Arc::new(AtomicBool::new(false));
         let mut clients = Vec::new();
-        for n in 0..KEEPERS {
-            let count = connections * (n + 1) / KEEPERS - connections * n / KEEPERS;
+        for n in 0..keepers {
+            let count = connections * (n + 1) / keepers - connections * n / keepers;
             let streams = (0..count).map(|_| Kept::open(address));
             let streams = streams.collect::<io::Result<Vec<_>>>()?;
-            let pace = Pace::new(rate / KEEPERS as u64);
+            let pace = Pace::new(rate / keepers as u64);
             let stop = stop.clone();
             clients.push(std::thread::spawn(move || {
                 keep(address, streams, pace, &stop)
