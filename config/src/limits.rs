@@ -151,8 +151,18 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
         }
         if start > children {
             if asked.start_servers.is_some() {
+                let mut remedy = String::new();
+                if slots == threads {
+                    let all = start.saturating_mul(threads);
+                    remedy = format!("\"MaxRequestWorkers {all}\"");
+                }
+                if start > server_limit {
+                    let and = if remedy.is_empty() { "" } else { " and " };
+                    remedy += &format!("{and}\"ServerLimit {start}\"");
+                }
                 let text = format!(
-                    "StartServers of {start} exceeds the {children} children allowed, decreasing."
+                    "StartServers of {start} exceeds the {children} children allowed, decreasing to {children}. To \
+                     increase, please set {remedy}."
                 );
                 notes.info("StartServers", text);
             }
@@ -178,7 +188,8 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
     if max_spare < floor {
         if asked.max_spare_threads.is_some() {
             let text = format!(
-                "MaxSpareThreads of {max_spare} is too close to MinSpareThreads, increasing to {floor}."
+                "MaxSpareThreads of {max_spare} is too close to MinSpareThreads, increasing to {floor}: it must be more \
+                 than MinSpareThreads of {min_spare} and ThreadsPerChild of {threads} together."
             );
             notes.info("MaxSpareThreads", text);
         }
@@ -399,7 +410,8 @@ mod tests {
 
         let (l, notes) = with(|a| a.start_servers = Some(40));
         assert_eq!((l.start_servers, l.children), (16, 16));
-        assert!(notes.contains("exceeds the 16 children allowed"), "{notes}");
+        let remedy = "decreasing to 16. To increase, please set \"MaxRequestWorkers";
+        assert!(notes.contains(remedy), "{notes}");
 
         let (l, notes) = with(|a| a.server_limit = Some(20_001));
         assert_eq!(l.server_limit, 20_000);

@@ -1,7 +1,7 @@
 //! Nested directives, with Include, Define and the If sections already carried out.
 use crate::diagnostic::{Diagnostic, Origin};
 pub use crate::lex::Word;
-use crate::lex::{Ch, FileText, expand, logical_lines, trim, words};
+use crate::lex::{Ch, FileText, expand, is_blank, logical_lines, trim, words};
 use crate::schema;
 use crate::source::Source;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) root: PathBuf,
     pub(crate) defines: Vec<(String, String)>,
     pub(crate) found: Vec<Diagnostic>,
+    /// Some file could not be read: what it says is not known.
+    pub(crate) unread: bool,
+    loaded: Vec<String>,
     active: Vec<PathBuf>,
     /// Sections open in the files that include the present one.
     depth: usize,
@@ -105,6 +108,8 @@ impl<'a> Reader<'a> {
             root,
             defines,
             found: Vec::new(),
+            unread: false,
+            loaded: Vec::new(),
             active: Vec::new(),
             depth: 0,
             files: 0,
@@ -143,6 +148,7 @@ impl<'a> Reader<'a> {
         let text = match self.source.read(path) {
             Ok(text) => text,
             Err(error) => {
+                self.unread = true;
                 let error = if error.kind() == std::io::ErrorKind::NotFound {
                     "No such file or directory".to_owned()
                 } else {
@@ -172,6 +178,7 @@ impl<'a> Reader<'a> {
             let line = if skipping {
                 line
             } else {
+                self.bytes(&file, &line);
                 self.expand(&file, &line)
             };
             let line = trim(&line);
@@ -197,6 +204,22 @@ impl<'a> Reader<'a> {
             );
         }
         top
+    }
+
+    /// What no directive can mean: bytes that are no text.
+    fn bytes(&mut self, file: &FileText, line: &[Ch]) {
+        let place = |wanted| {
+            let i = line.iter().position(|ch| ch.c == wanted)?;
+            Some(file.origin(&line[i..=i]))
+        };
+        if let Some(at) = place('\0') {
+            self.error("NUL byte in a directive", &at);
+        }
+        if let Some(at) = place(char::REPLACEMENT_CHARACTER) {
+            let text = "Bytes that are not UTF-8: they are read as U+FFFD";
+            let found = Diagnostic::warning(text, Some(&at));
+            self.found.push(found.with_help("save the file as UTF-8"));
+        }
     }
 
     fn expand(&mut self, file: &FileText, line: &[Ch]) -> Vec<Ch> {
@@ -247,7 +270,7 @@ impl<'a> Reader<'a> {
         let body = &line[..end.unwrap_or(line.len())];
         let split = body
             .iter()
-            .position(|ch| ch.c.is_whitespace())
+            .position(|ch| is_blank(ch.c))
             .unwrap_or(body.len());
         let text: String = body[..split].iter().map(|ch| ch.c).collect();
         let name = Word {
@@ -368,6 +391,13 @@ impl<'a> Reader<'a> {
             return Vec::new();
         }
         let first = &args[0];
+        if first.text.is_empty() && known != "Error" {
+            self.error(
+                format!("{known} needs an argument that is not empty"),
+                &first.at,
+            );
+            return Vec::new();
+        }
         match known {
             "Define" if first.text.contains(':') => {
                 self.error("Variable name must not contain ':'", &first.at)
@@ -382,12 +412,19 @@ impl<'a> Reader<'a> {
             }
             "UnDefine" => self.defines.retain(|(name, _)| *name != first.text),
             "LoadModule" => self.load_module(first),
+            "Error" => self.error(first.text.clone(), &name.at),
             _ => return self.include(first, known == "IncludeOptional"),
         }
         Vec::new()
     }
 
     fn load_module(&mut self, name: &Word) {
+        if self.loaded.contains(&name.text) {
+            let text = format!("module {} is already loaded, skipping", name.text);
+            self.found.push(Diagnostic::warning(text, Some(&name.at)));
+            return;
+        }
+        self.loaded.push(name.text.clone());
         if schema::has_module(&name.text) {
             return;
         }

@@ -62,10 +62,14 @@ impl Cidr {
     }
 }
 
-/// A whole number, strictly decimal.
+/// A whole number, strictly decimal; one that is too big for 64 bits is the biggest (or least) there is.
 pub(crate) fn number(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+    let (digits, beyond) = match text.strip_prefix('-') {
+        Some(digits) => (digits, i64::MIN),
+        None => (text, i64::MAX),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(beyond))
 }
 
 /// A time: digits with `ms`, `s`, `min`, `h` or nothing (seconds).
@@ -187,20 +191,17 @@ mod tests {
 
     #[test]
     fn numbers_are_strictly_decimal() {
-        let cases = [("0", Some(0)), ("-7", Some(-7)), ("007", Some(7))];
+        let cases = [
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("007", Some(7)),
+            ("99999999999999999999", Some(i64::MAX)),
+            ("-99999999999999999999", Some(i64::MIN)),
+        ];
         for (text, expected) in cases {
             assert_eq!(number(text), expected, "{text}");
         }
-        for bad in [
-            "",
-            "-",
-            "+1",
-            "1k",
-            "0x1",
-            "1.5",
-            " 1",
-            "99999999999999999999",
-        ] {
+        for bad in ["", "-", "+1", "1k", "0x1", "1.5", " 1"] {
             assert_eq!(number(bad), None, "{bad}");
         }
     }
