@@ -4,6 +4,7 @@ pub use crate::lex::Word;
 use crate::lex::{Ch, FileText, expand, is_blank, logical_lines, trim, words};
 use crate::schema;
 use crate::source::Source;
+use crate::typed::ReadFile;
 use std::path::{Path, PathBuf};
 
 /// Deepest nesting of sections, and of included files.
@@ -73,6 +74,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) found: Vec<Diagnostic>,
     /// Some file could not be read: what it says is not known.
     pub(crate) unread: bool,
+    /// What was read.
+    pub(crate) read: Vec<ReadFile>,
     loaded: Vec<String>,
     active: Vec<PathBuf>,
     /// Sections open in the files that include the present one.
@@ -109,6 +112,7 @@ impl<'a> Reader<'a> {
             defines,
             found: Vec::new(),
             unread: false,
+            read: Vec::new(),
             loaded: Vec::new(),
             active: Vec::new(),
             depth: 0,
@@ -162,6 +166,11 @@ impl<'a> Reader<'a> {
                 return Vec::new();
             }
         };
+        self.read.push(ReadFile {
+            path: path.to_path_buf(),
+            depth: self.active.len(),
+            line: at.map(|at| at.line),
+        });
         self.active.push(identity);
         let nodes = self.text(&path.display().to_string(), &text);
         self.active.pop();

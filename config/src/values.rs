@@ -62,11 +62,11 @@ impl Cidr {
     }
 }
 
-/// A whole number, strictly decimal; one that is too big for 64 bits is the biggest (or least) there is.
-pub(crate) fn number(text: &str) -> Option<i64> {
+/// A whole number, strictly decimal; one that is too big is the biggest (or the least) there is, beyond every range.
+pub(crate) fn number(text: &str) -> Option<i128> {
     let (digits, beyond) = match text.strip_prefix('-') {
-        Some(digits) => (digits, i64::MIN),
-        None => (text, i64::MAX),
+        Some(digits) => (digits, i128::MIN),
+        None => (text, i128::MAX),
     };
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(beyond))
@@ -195,12 +195,14 @@ mod tests {
             ("0", Some(0)),
             ("-7", Some(-7)),
             ("007", Some(7)),
-            ("99999999999999999999", Some(i64::MAX)),
-            ("-99999999999999999999", Some(i64::MIN)),
+            ("99999999999999999999", Some(99_999_999_999_999_999_999)),
         ];
         for (text, expected) in cases {
             assert_eq!(number(text), expected, "{text}");
         }
+        let huge = "9".repeat(99);
+        assert_eq!(number(&huge), Some(i128::MAX));
+        assert_eq!(number(&format!("-{huge}")), Some(i128::MIN));
         for bad in ["", "-", "+1", "1k", "0x1", "1.5", " 1"] {
             assert_eq!(number(bad), None, "{bad}");
         }

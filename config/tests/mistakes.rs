@@ -56,6 +56,7 @@ fn a_number_that_is_too_big_is_a_number() {
         ("ServerLimit", "ServerLimit must be at most"),
         ("MaxRequestWorkers", "MaxRequestWorkers must be at most"),
         ("SendBufferSize", "SendBufferSize must be at most"),
+        ("LimitRequestBody", "LimitRequestBody must be at most"),
         ("MaxMemFree", "Invalid MaxMemFree value: 9999"),
         ("ThreadStackSize", "Invalid ThreadStackSize value: 9999"),
     ] {

@@ -41,6 +41,7 @@ pub(crate) fn apply(
 ) -> (Config, Vec<Diagnostic>) {
     let mut config = defaults::config(reader.root.clone());
     config.defines = reader.defines.into_iter().map(|(name, _)| name).collect();
+    config.files = reader.read;
     let mut walk = Apply {
         source: reader.source,
         found: reader.found,
@@ -198,12 +199,12 @@ impl Apply<'_> {
     fn number(&mut self, name: &str, word: &Word, min: i64, max: i64) -> Option<i64> {
         let shown = self.spelling;
         let text = match values::number(&word.text) {
-            Some(n) if (min..=max).contains(&n) => return Some(n),
+            Some(n) if (i128::from(min)..=max.into()).contains(&n) => return n.try_into().ok(),
             None => format!("{shown}: \"{}\" is not a number", word.text),
             Some(_) if ["MaxMemFree", "ThreadStackSize"].contains(&name) => {
                 format!("Invalid {shown} value: {}", word.text)
             }
-            Some(n) if n > max => format!("{shown} must be at most {max}"),
+            Some(n) if n > max.into() => format!("{shown} must be at most {max}"),
             Some(_) if name == "ListenBacklog" => "ListenBacklog must be > 0".to_owned(),
             Some(_) if min == 0 => {
                 format!("{shown} \"{}\" must be a non-negative integer", word.text)
