@@ -73,8 +73,12 @@ impl OwnedFile {
 impl Drop for OwnedFile {
     fn drop(&mut self) {
         // A forked child inherits the value, not the file.
-        if std::process::id() == self.owner && self.is_in_place() {
-            let _ = fs::remove_file(&self.path);
+        if std::process::id() == self.owner
+            && self.is_in_place()
+            && fs::remove_file(&self.path).is_err()
+        {
+            // Who has given up his privileges may not remove it any more: it says nothing then.
+            let _ = self.file.set_len(0);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Opening the sockets of `Listen`.
 
-use super::buckets;
+use super::{buckets, buffers};
 use parkade_config::{Config, Listen, Located};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
@@ -60,9 +60,10 @@ pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<V
                 Err(e) if wanted.host.is_none() && e.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                     let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), wanted.port);
                     let opened = again_or_anew(config, v4, &wanted.protocol, n, open);
-                    all.push(opened.map_err(|e| explain(&e, v4))?);
+                    let opened = opened.map_err(|e| explain(&e, v4, wanted, &all, open))?;
+                    all.push(opened);
                 }
-                Err(e) => return Err(explain(&e, address)),
+                Err(e) => return Err(explain(&e, address, wanted, &all, open)),
             }
         }
     }
@@ -80,16 +81,22 @@ fn addresses(wanted: &Located<Listen>) -> io::Result<Vec<SocketAddr>> {
             Ipv6Addr::UNSPECIFIED.into(),
             wanted.port,
         )]),
+        // A name stands for all its addresses, as in Apache.
         Some(host) => {
             let host = host.trim_start_matches('[').trim_end_matches(']');
             if let Ok(ip) = host.parse::<IpAddr>() {
                 return Ok(vec![SocketAddr::new(ip, wanted.port)]);
             }
-            let found = (host, wanted.port).to_socket_addrs();
-            Ok(found
-                .map_err(|e| io::Error::new(e.kind(), format!("Listen {host}: {e}")))?
-                .take(1)
-                .collect())
+            let found = (host, wanted.port)
+                .to_socket_addrs()
+                .map_err(|e| io::Error::new(e.kind(), format!("Listen {host}: {e}")))?;
+            let mut all = Vec::new();
+            for address in found {
+                if !all.contains(&address) {
+                    all.push(address);
+                }
+            }
+            Ok(all)
         }
     }
 }
@@ -163,12 +170,11 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 /// What the configuration says of it; also of one that listens already: the queue's length may change at any time.
 fn set(config: &Config, socket: &TcpListener, protocol: &str) -> io::Result<()> {
-    if *config.send_buffer_size > 0 {
-        sockopt::set_socket_send_buffer_size(socket, *config.send_buffer_size as usize)?;
-    }
-    if *config.receive_buffer_size > 0 {
-        sockopt::set_socket_recv_buffer_size(socket, *config.receive_buffer_size as usize)?;
-    }
+    buffers::set(
+        socket,
+        *config.send_buffer_size,
+        *config.receive_buffer_size,
+    )?;
     let backlog = i32::try_from(*config.listen_backlog).unwrap_or(i32::MAX);
     listen(socket, backlog)?;
     let filters = config.accept_filters.iter().rev();
@@ -191,18 +197,43 @@ fn set(config: &Config, socket: &TcpListener, protocol: &str) -> io::Result<()> 
     Ok(())
 }
 
-fn explain(e: &io::Error, address: SocketAddr) -> io::Error {
-    let hint = match e.kind() {
-        io::ErrorKind::AddrInUse => ": another process listens there",
-        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            ": a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"
-        }
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        _ => "",
+/// What could not be bound, why, and where it was asked for. `opened` are this configuration's sockets before it, `open`
+/// those of the one that serves.
+fn explain(
+    e: &io::Error,
+    address: SocketAddr,
+    wanted: &Located<Listen>,
+    opened: &[Listener],
+    open: &[Listener],
+) -> io::Error {
+    let covers = |l: &&Listener| {
+        let (a, b) = (l.asked, address);
+        let wild = a.ip().is_unspecified() || b.ip().is_unspecified();
+        a.port() == b.port() && (wild || a.ip() == b.ip())
     };
+    let hint = match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            let (before, now) = (opened.iter().find(covers), open.iter().find(covers));
+            match (before, now) {
+                (Some(other), _) => format!(": Listen {} before it has that port", other.asked),
+                (None, Some(own)) => format!(
+                    ": this server listens on {} itself until the restart is done; stop it and start it anew",
+                    own.asked
+                ),
+                (None, None) => ": another process listens there".to_owned(),
+            }
+        }
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            ": a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address".to_owned(),
+        _ => String::new(),
+    };
+    let place = wanted.at.as_ref();
+    let place = place.map_or(String::new(), |at| format!(" (Listen at {at})"));
     io::Error::new(
         e.kind(),
-        format!("could not bind to address {address}: {e}{hint}"),
+        format!("could not bind to address {address}: {e}{hint}{place}"),
     )
 }
 
