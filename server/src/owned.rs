@@ -52,6 +52,14 @@ impl OwnedFile {
         Ok(())
     }
 
+    /// Removes it, if it is still ours. A forked child inherits the value, not the file.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        if std::process::id() == self.owner && self.is_in_place() {
+            return fs::remove_file(&self.path);
+        }
+        Ok(())
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -72,14 +80,7 @@ impl OwnedFile {
 
 impl Drop for OwnedFile {
     fn drop(&mut self) {
-        // A forked child inherits the value, not the file.
-        if std::process::id() == self.owner
-            && self.is_in_place()
-            && fs::remove_file(&self.path).is_err()
-        {
-            // Who has given up his privileges may not remove it any more: it says nothing then.
-            let _ = self.file.set_len(0);
-        }
+        let _ = self.remove();
     }
 }
 

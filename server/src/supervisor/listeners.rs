@@ -1,6 +1,7 @@
 //! Opening the sockets of `Listen`.
 
 use super::{buckets, buffers};
+use crate::log::{Level, write};
 use parkade_config::{Config, Listen, Located};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
@@ -52,6 +53,8 @@ pub(super) fn take_over(listeners: &[Listener], before: &[Listener]) -> io::Resu
 pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<Vec<Listener>> {
     let mut all = Vec::new();
     for wanted in &config.listens {
+        let before = all.len();
+        let mut missing = None;
         for address in addresses(wanted)? {
             let opened = again_or_anew(config, address, &wanted.protocol, n, open);
             match opened {
@@ -63,8 +66,21 @@ pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<V
                     let opened = opened.map_err(|e| explain(&e, v4, wanted, &all, open))?;
                     all.push(opened);
                 }
+                // A name may have addresses that this machine has not, as `localhost` has ::1 without IPv6.
+                Err(e) if is_missing(&e) => {
+                    missing = Some(explain(&e, address, wanted, &all, open));
+                }
                 Err(e) => return Err(explain(&e, address, wanted, &all, open)),
             }
+        }
+        match missing {
+            Some(e) if all.len() == before => return Err(e),
+            Some(e) => write(
+                "core",
+                Level::Warn,
+                &format!("{e}: its others are listened on"),
+            ),
+            None => {}
         }
     }
     if all.is_empty() {
@@ -73,6 +89,11 @@ pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<V
         ));
     }
     Ok(all)
+}
+
+/// Whether an address is not there to be bound.
+fn is_missing(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::AddrNotAvailable || e.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 fn addresses(wanted: &Located<Listen>) -> io::Result<Vec<SocketAddr>> {
@@ -235,6 +256,43 @@ fn explain(
         e.kind(),
         format!("could not bind to address {address}: {e}{hint}{place}"),
     )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    fn listen(host: &str) -> Config {
+        let mut config = Config::builtin(2);
+        config.listens[0].value.host = Some(host.to_owned());
+        config.listens[0].value.port = {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port()
+        };
+        config
+    }
+
+    #[test]
+    fn a_name_stands_for_every_address_that_this_machine_has() {
+        let config = listen("localhost");
+        let port = config.listens[0].port;
+        let opened = open(&config, 1, &[]).unwrap();
+        let here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
+        let mut wanted: Vec<_> = ("localhost", port).to_socket_addrs().unwrap().collect();
+        wanted.retain(here);
+        wanted.dedup();
+        let found: Vec<_> = opened.iter().map(|l| l.asked).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn an_address_that_is_not_here_is_an_error_if_it_is_the_only_one() {
+        // TEST-NET-1 is nobody's.
+        let config = listen("192.0.2.1");
+        let e = open(&config, 1, &[]).err().unwrap().to_string();
+        assert!(e.ends_with(": this machine has no such address"), "{e}");
+    }
 }
 
 /// Three listening sockets with one address.

@@ -61,6 +61,15 @@ impl PidFile {
     }
 }
 
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // With `-X` this process has given up its privileges and may not remove it any more: it says nothing then.
+        if self.0.remove().is_err() {
+            let _ = self.0.file().set_len(0);
+        }
+    }
+}
+
 /// Looks at a PidFile. The supervisor must not do this to its own: closing it here would end the lock.
 pub(crate) fn look(path: &Path) -> Found {
     // A pipe would be waited for, a device might act.
