@@ -118,7 +118,8 @@ impl Apply<'_> {
         let empty = node.args.first().filter(|word| word.text.is_empty());
         let empty = empty.filter(|_| row.arity == (1, 1));
         let count = node.args.len();
-        if empty.is_some() || !(min..=max).contains(&count) && !(lenient && count > max) {
+        let fits = (min..=max).contains(&count) || lenient && count > max;
+        if empty.is_some() || !fits {
             let text = if row.name.starts_with('<') && (node.args.is_empty() || empty.is_some()) {
                 format!("{}> directive requires additional arguments", row.name)
             } else if row.name == "Listen" {
