@@ -258,6 +258,16 @@ fn explain(
     )
 }
 
+/// Three listening sockets with one address.
+#[cfg(test)]
+pub(super) fn three_for_a_test() -> Vec<TcpListener> {
+    let config = Config::builtin(2);
+    let asked = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+    again_or_anew(&config, asked, "http", 3, &[])
+        .unwrap()
+        .sockets
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test")]
 mod tests {
@@ -293,14 +303,4 @@ mod tests {
         let e = open(&config, 1, &[]).err().unwrap().to_string();
         assert!(e.ends_with(": this machine has no such address"), "{e}");
     }
-}
-
-/// Three listening sockets with one address.
-#[cfg(test)]
-pub(super) fn three_for_a_test() -> Vec<TcpListener> {
-    let config = Config::builtin(2);
-    let asked = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-    again_or_anew(&config, asked, "http", 3, &[])
-        .unwrap()
-        .sockets
 }
