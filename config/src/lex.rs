@@ -110,16 +110,21 @@ fn finish(current: &mut Vec<Ch>, out: &mut Vec<Vec<Ch>>) {
     current.clear();
 }
 
+/// What separates words: C's white space, and no more of Unicode's (a name may have a no-break space in it).
+pub(crate) const fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\x0b'
+}
+
 /// Without white space at both ends.
 pub(crate) fn trim(mut run: &[Ch]) -> &[Ch] {
     while let [first, rest @ ..] = run {
-        if !first.c.is_whitespace() {
+        if !is_blank(first.c) {
             break;
         }
         run = rest;
     }
     while let [rest @ .., last] = run {
-        if !last.c.is_whitespace() {
+        if !is_blank(last.c) {
             break;
         }
         run = rest;
@@ -168,7 +173,7 @@ pub(crate) fn words(file: &FileText, line: &[Ch]) -> Result<Vec<Word>, Origin> {
     let mut out = Vec::new();
     let mut i = 0;
     while let Some(&ch) = line.get(i) {
-        if ch.c.is_whitespace() {
+        if is_blank(ch.c) {
             i += 1;
             continue;
         }
@@ -195,7 +200,7 @@ pub(crate) fn words(file: &FileText, line: &[Ch]) -> Result<Vec<Word>, Origin> {
                 }
             }
         } else {
-            while let Some(next) = line.get(i).filter(|next| !next.c.is_whitespace()) {
+            while let Some(next) = line.get(i).filter(|next| !is_blank(next.c)) {
                 text.push(next.c);
                 i += 1;
             }

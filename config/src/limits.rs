@@ -30,7 +30,7 @@ pub struct Limits {
     pub thread_limit: u32,
     /// Worker threads of a child.
     pub threads_per_child: u32,
-    /// Request slots of a child (S).
+    /// Request slots of a child (S), at most: [`Limits::slots_of_next`].
     pub slots_per_child: u32,
     /// Request slots of the server: `MaxClients`.
     pub max_clients: u32,
@@ -44,6 +44,20 @@ pub struct Limits {
     pub fixed: bool,
     /// `MinSpareThreads` was set.
     pub spare_asked: bool,
+}
+
+impl Limits {
+    /// Request slots of a child that joins others, `full` of which have [`Limits::slots_per_child`]: where MaxClients is no
+    /// multiple of the number of children, some have one fewer, and all together never have more than MaxClients.
+    pub fn slots_of_next(&self, full: u32) -> u32 {
+        let most = u64::from(self.slots_per_child);
+        let fewer = u64::from(self.children) * most.saturating_sub(1);
+        if u64::from(full) + fewer < u64::from(self.max_clients) {
+            self.slots_per_child
+        } else {
+            self.slots_per_child.saturating_sub(1).max(1)
+        }
+    }
 }
 
 /// A correction: the directive concerned, whether it is only information, and the sentence.
@@ -151,8 +165,18 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
         }
         if start > children {
             if asked.start_servers.is_some() {
+                let mut remedy = String::new();
+                if slots == threads {
+                    let all = start.saturating_mul(threads);
+                    remedy = format!("\"MaxRequestWorkers {all}\"");
+                }
+                if start > server_limit {
+                    let and = if remedy.is_empty() { "" } else { " and " };
+                    remedy += &format!("{and}\"ServerLimit {start}\"");
+                }
                 let text = format!(
-                    "StartServers of {start} exceeds the {children} children allowed, decreasing."
+                    "StartServers of {start} exceeds the {children} children allowed, decreasing to {children}. To \
+                     increase, please set {remedy}."
                 );
                 notes.info("StartServers", text);
             }
@@ -178,7 +202,8 @@ pub fn resolve(asked: &Asked, cores: u32) -> (Limits, Vec<Note>) {
     if max_spare < floor {
         if asked.max_spare_threads.is_some() {
             let text = format!(
-                "MaxSpareThreads of {max_spare} is too close to MinSpareThreads, increasing to {floor}."
+                "MaxSpareThreads of {max_spare} is too close to MinSpareThreads, increasing to {floor}: it must be more \
+                 than MinSpareThreads of {min_spare} and ThreadsPerChild of {threads} together."
             );
             notes.info("MaxSpareThreads", text);
         }
@@ -263,6 +288,37 @@ mod tests {
             (1, 6, 384, true)
         );
         assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn all_children_together_have_max_clients_slots() {
+        for (clients, servers, threads) in [
+            (32, 3, 10),
+            (1000, 16, 25),
+            (400, 7, 5),
+            (30, 3, 10),
+            (17, 16, 5),
+            (5, 4, 1),
+            (2, 2, 1),
+        ] {
+            let asked = Asked {
+                max_clients: Some(clients),
+                server_limit: Some(servers),
+                threads_per_child: Some(threads),
+                ..Asked::default()
+            };
+            let (limits, _) = resolve(&asked, 2);
+            let (mut full, mut all) = (0, 0);
+            for _ in 0..limits.children {
+                let slots = limits.slots_of_next(full);
+                full += u32::from(slots == limits.slots_per_child);
+                all += slots;
+            }
+            assert_eq!(all, limits.max_clients, "{asked:?}");
+        }
+        // The built-in size.
+        let (limits, _) = resolve(&Asked::default(), 2);
+        assert_eq!(limits.slots_of_next(0), limits.max_clients);
     }
 
     #[test]
@@ -399,7 +455,8 @@ mod tests {
 
         let (l, notes) = with(|a| a.start_servers = Some(40));
         assert_eq!((l.start_servers, l.children), (16, 16));
-        assert!(notes.contains("exceeds the 16 children allowed"), "{notes}");
+        let remedy = "decreasing to 16. To increase, please set \"MaxRequestWorkers";
+        assert!(notes.contains(remedy), "{notes}");
 
         let (l, notes) = with(|a| a.server_limit = Some(20_001));
         assert_eq!(l.server_limit, 20_000);

@@ -43,6 +43,14 @@ pub struct Directive {
 }
 
 impl Directive {
+    /// The name as the table has it that somebody wrote: the directive's or an alias.
+    pub(crate) fn spelling(&self, written: &str) -> &'static str {
+        let mut aliases = self.aliases.iter();
+        aliases
+            .find(|alias| alias.eq_ignore_ascii_case(written))
+            .unwrap_or(&self.name)
+    }
+
     /// Contexts in words, for `-L`.
     pub fn contexts_text(&self) -> String {
         let names = [
@@ -168,6 +176,7 @@ pub const IMMEDIATE: &[(&str, usize, usize, &str)] = &[
         2,
         "a module's name and file; it must be one that is built in",
     ),
+    ("Error", 1, 1, "refuses the configuration with this message"),
 ];
 
 /// Sections handled while the tree is read, anywhere, with their help.
@@ -258,6 +267,14 @@ pub const MODULES: &[(&str, &str)] = &[
     ("log_config_module", "mod_log_config.c"),
     ("reqtimeout_module", "mod_reqtimeout.c"),
     ("status_module", "mod_status.c"),
+];
+
+/// Flags that take no notice of further words, as Apache's do; the others take exactly one.
+pub(crate) const LENIENT_FLAGS: &[&str] = &[
+    "EnableMMAP",
+    "EnableSendfile",
+    "ExtendedStatus",
+    "KeepAlive",
 ];
 
 /// Looks a directive up by name or alias, ignoring case; sections are named `<Name`.

@@ -1,9 +1,10 @@
 //! Nested directives, with Include, Define and the If sections already carried out.
 use crate::diagnostic::{Diagnostic, Origin};
 pub use crate::lex::Word;
-use crate::lex::{Ch, FileText, expand, logical_lines, trim, words};
+use crate::lex::{Ch, FileText, expand, is_blank, logical_lines, trim, words};
 use crate::schema;
 use crate::source::Source;
+use crate::typed::ReadFile;
 use std::path::{Path, PathBuf};
 
 /// Deepest nesting of sections, and of included files.
@@ -71,6 +72,11 @@ pub(crate) struct Reader<'a> {
     pub(crate) root: PathBuf,
     pub(crate) defines: Vec<(String, String)>,
     pub(crate) found: Vec<Diagnostic>,
+    /// Some file could not be read: what it says is not known.
+    pub(crate) unread: bool,
+    /// What was read.
+    pub(crate) read: Vec<ReadFile>,
+    loaded: Vec<String>,
     active: Vec<PathBuf>,
     /// Sections open in the files that include the present one.
     depth: usize,
@@ -105,6 +111,9 @@ impl<'a> Reader<'a> {
             root,
             defines,
             found: Vec::new(),
+            unread: false,
+            read: Vec::new(),
+            loaded: Vec::new(),
             active: Vec::new(),
             depth: 0,
             files: 0,
@@ -143,6 +152,7 @@ impl<'a> Reader<'a> {
         let text = match self.source.read(path) {
             Ok(text) => text,
             Err(error) => {
+                self.unread = true;
                 let error = if error.kind() == std::io::ErrorKind::NotFound {
                     "No such file or directory".to_owned()
                 } else {
@@ -156,6 +166,11 @@ impl<'a> Reader<'a> {
                 return Vec::new();
             }
         };
+        self.read.push(ReadFile {
+            path: path.to_path_buf(),
+            depth: self.active.len(),
+            line: at.map(|at| at.line),
+        });
         self.active.push(identity);
         let nodes = self.text(&path.display().to_string(), &text);
         self.active.pop();
@@ -172,6 +187,7 @@ impl<'a> Reader<'a> {
             let line = if skipping {
                 line
             } else {
+                self.bytes(&file, &line);
                 self.expand(&file, &line)
             };
             let line = trim(&line);
@@ -197,6 +213,22 @@ impl<'a> Reader<'a> {
             );
         }
         top
+    }
+
+    /// What no directive can mean: bytes that are no text.
+    fn bytes(&mut self, file: &FileText, line: &[Ch]) {
+        let place = |wanted| {
+            let i = line.iter().position(|ch| ch.c == wanted)?;
+            Some(file.origin(&line[i..=i]))
+        };
+        if let Some(at) = place('\0') {
+            self.error("NUL byte in a directive", &at);
+        }
+        if let Some(at) = place(char::REPLACEMENT_CHARACTER) {
+            let text = "Bytes that are not UTF-8: they are read as U+FFFD";
+            let found = Diagnostic::warning(text, Some(&at));
+            self.found.push(found.with_help("save the file as UTF-8"));
+        }
     }
 
     fn expand(&mut self, file: &FileText, line: &[Ch]) -> Vec<Ch> {
@@ -247,7 +279,7 @@ impl<'a> Reader<'a> {
         let body = &line[..end.unwrap_or(line.len())];
         let split = body
             .iter()
-            .position(|ch| ch.c.is_whitespace())
+            .position(|ch| is_blank(ch.c))
             .unwrap_or(body.len());
         let text: String = body[..split].iter().map(|ch| ch.c).collect();
         let name = Word {
@@ -368,6 +400,13 @@ impl<'a> Reader<'a> {
             return Vec::new();
         }
         let first = &args[0];
+        if first.text.is_empty() && known != "Error" {
+            self.error(
+                format!("{known} needs an argument that is not empty"),
+                &first.at,
+            );
+            return Vec::new();
+        }
         match known {
             "Define" if first.text.contains(':') => {
                 self.error("Variable name must not contain ':'", &first.at)
@@ -382,12 +421,19 @@ impl<'a> Reader<'a> {
             }
             "UnDefine" => self.defines.retain(|(name, _)| *name != first.text),
             "LoadModule" => self.load_module(first),
+            "Error" => self.error(first.text.clone(), &name.at),
             _ => return self.include(first, known == "IncludeOptional"),
         }
         Vec::new()
     }
 
     fn load_module(&mut self, name: &Word) {
+        if self.loaded.contains(&name.text) {
+            let text = format!("module {} is already loaded, skipping", name.text);
+            self.found.push(Diagnostic::warning(text, Some(&name.at)));
+            return;
+        }
+        self.loaded.push(name.text.clone());
         if schema::has_module(&name.text) {
             return;
         }

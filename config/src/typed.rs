@@ -67,6 +67,8 @@ pub struct Config {
     pub virtual_hosts: Vec<VirtualHost>,
     /// Names given by `Define` or `-D`, in order.
     pub defines: Vec<String>,
+    /// Every file that was read, in the order of reading.
+    pub files: Vec<ReadFile>,
     /// Corrections made by the arithmetic of limits.
     pub notes: Vec<Diagnostic>,
 }
@@ -281,6 +283,17 @@ pub struct CustomLog {
     pub target: LogTarget,
     /// The format itself, nickname resolved.
     pub format: String,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFile {
+    /// Its path, as it was opened.
+    pub path: PathBuf,
+    /// How many files include it, one in the other.
+    pub depth: usize,
+    /// Line of the Include that names it; `None` for the file of `-f`.
+    pub line: Option<u32>,
 }
 
 /// `LogLevel`.

@@ -62,10 +62,14 @@ impl Cidr {
     }
 }
 
-/// A whole number, strictly decimal.
-pub(crate) fn number(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+/// A whole number, strictly decimal; one that is too big is the biggest (or the least) there is, beyond every range.
+pub(crate) fn number(text: &str) -> Option<i128> {
+    let (digits, beyond) = match text.strip_prefix('-') {
+        Some(digits) => (digits, i128::MIN),
+        None => (text, i128::MAX),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(beyond))
 }
 
 /// A time: digits with `ms`, `s`, `min`, `h` or nothing (seconds).
@@ -187,20 +191,19 @@ mod tests {
 
     #[test]
     fn numbers_are_strictly_decimal() {
-        let cases = [("0", Some(0)), ("-7", Some(-7)), ("007", Some(7))];
+        let cases = [
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("007", Some(7)),
+            ("99999999999999999999", Some(99_999_999_999_999_999_999)),
+        ];
         for (text, expected) in cases {
             assert_eq!(number(text), expected, "{text}");
         }
-        for bad in [
-            "",
-            "-",
-            "+1",
-            "1k",
-            "0x1",
-            "1.5",
-            " 1",
-            "99999999999999999999",
-        ] {
+        let huge = "9".repeat(99);
+        assert_eq!(number(&huge), Some(i128::MAX));
+        assert_eq!(number(&format!("-{huge}")), Some(i128::MIN));
+        for bad in ["", "-", "+1", "1k", "0x1", "1.5", " 1"] {
             assert_eq!(number(bad), None, "{bad}");
         }
     }

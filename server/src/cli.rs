@@ -14,7 +14,8 @@ Usage: parkade [-D name] [-d directory] [-f file] [-C \"directive\"] [-c \"direc
                [-t] [-T] [-S] [-M] [-l] [-L] [-v] [-V]
                [-e level] [-E file] [-X] [-h]
 Options:
-  -D name         define a name for <IfDefine name> (FOREGROUND: -k start does not detach)
+  -D name         define a name for <IfDefine name> (FOREGROUND and NO_DETACH: -k start
+                  does not detach; ONE_PROCESS and DEBUG: as -X)
   -d directory    the ServerRoot to begin with
   -f file         the configuration file; without it the built-in configuration is used
   -C \"directive\"  process a directive before the configuration file
@@ -24,8 +25,8 @@ Options:
   -k graceful     read the configuration anew; requests in progress are finished
   -k graceful-stop  stop when the requests in progress are finished
   -k stop         stop the server whose PidFile is configured
-  -t              check the configuration and exit; -D DUMP_VHOSTS, DUMP_RUN_CFG,
-                  DUMP_MODULES and DUMP_CONFIG show what it says
+  -t              check the configuration and exit, whatever -k says; -D DUMP_VHOSTS, DUMP_RUN_CFG,
+                  DUMP_MODULES, DUMP_INCLUDES and DUMP_CONFIG show what it says, also without -t
   -T              do not check that DocumentRoot exists
   -S              show the virtual hosts and the settings of a run, and exit
   -M              show the modules, as a configuration names them, and exit
@@ -49,12 +50,21 @@ pub(crate) enum Ask {
     Graceful,
 }
 
+/// The names that ask for a dump.
+const DUMPS: &[&str] = &[
+    "DUMP_VHOSTS",
+    "DUMP_RUN_CFG",
+    "DUMP_MODULES",
+    "DUMP_INCLUDES",
+    "DUMP_CONFIG",
+];
+
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Command {
     Run,
     Test,
-    /// What the `DUMP_` names ask for, and nothing else.
+    /// What the `DUMP_` names ask for, and no word about the syntax.
     Dump,
     Modules,
     Directives,
@@ -98,6 +108,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
         level: None,
         errors: None,
     };
+    let (mut test, mut show) = (false, false);
+    let mut ask = None;
     let mut parser = lexopt::Parser::from_args(args);
     parser.set_short_equals(false);
     let text = |v: OsString| {
@@ -116,10 +128,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
             'D' => options.defines.push(text(value()?)?),
             'C' => options.before.push(text(value()?)?),
             'c' => options.after.push(text(value()?)?),
-            't' if options.command == Command::Dump => {}
-            't' => options.command = Command::Test,
+            't' => test = true,
             'S' | 'M' => {
-                options.command = Command::Dump;
+                show = true;
                 let names: &[&str] = match arg {
                     'S' => &["DUMP_VHOSTS", "DUMP_RUN_CFG"],
                     _ => &["DUMP_MODULES"],
@@ -141,15 +152,24 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
             'X' => options.one_process = true,
             'k' => match value()?.to_str() {
                 Some("start") => options.detach = true,
-                Some("stop") => options.command = Command::Signal(Ask::Stop),
-                Some("graceful-stop") => options.command = Command::Signal(Ask::GracefulStop),
-                Some("restart") => options.command = Command::Signal(Ask::Restart),
-                Some("graceful") => options.command = Command::Signal(Ask::Graceful),
+                Some("stop") => ask = Some(Ask::Stop),
+                Some("graceful-stop") => ask = Some(Ask::GracefulStop),
+                Some("restart") => ask = Some(Ask::Restart),
+                Some("graceful") => ask = Some(Ask::Graceful),
                 other => return Err(format!("illegal option -- k {}", other.unwrap_or("?"))),
             },
             letter => return Err(format!("illegal option -- {letter}")),
         }
     }
+    let defined = |names: &[&str]| options.defines.iter().any(|d| names.contains(&d.as_str()));
+    options.one_process |= defined(&["ONE_PROCESS", "DEBUG"]);
+    // Who looks does not act: a dump or a check goes before `-k`.
+    options.command = match options.command {
+        Command::Run if show || !test && defined(DUMPS) => Command::Dump,
+        Command::Run if test => Command::Test,
+        Command::Run => ask.map_or(Command::Run, Command::Signal),
+        said => said,
+    };
     options.detach &= options.may_detach();
     Ok(options)
 }
@@ -157,14 +177,29 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
 impl Options {
     /// Whether the server may leave the terminal.
     pub(crate) fn may_detach(&self) -> bool {
-        !self.one_process && !self.defines.iter().any(|d| d == "FOREGROUND")
+        let stays = |d: &String| d == "FOREGROUND" || d == "NO_DETACH";
+        !self.one_process && !self.defines.iter().any(stays)
     }
+}
+
+/// When the program was built.
+pub(crate) fn built() -> String {
+    let seconds = env!("PARKADE_BUILT").parse::<i64>().unwrap_or(0);
+    jiff::Timestamp::from_second(seconds)
+        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+        .unwrap_or_default()
+}
+
+/// What `-v` says.
+pub(crate) fn version() -> String {
+    format!("Server version: {VERSION}\nServer built:   {}\n", built())
 }
 
 /// What `-V` says.
 pub(crate) fn build_settings() -> String {
+    let version = version();
     format!(
-        "Server version: {VERSION}\nServer MPM:     event\n  threaded:     yes (fixed thread count)\n    forked:     yes (variable process count)\nServer compiled with....\n -D REACTOR=\"epoll\"\n"
+        "{version}Server MPM:     event\n  threaded:     yes (fixed thread count)\n    forked:     yes (variable process count)\nServer compiled with....\n -D REACTOR=\"epoll\"\n"
     )
 }
 
@@ -192,6 +227,42 @@ mod tests {
         assert!(parse(["-k", "bogus"].map(OsString::from)).is_err());
         assert!(parse(["--long"].map(OsString::from)).is_err());
         assert!(parse(["-e", "loud"].map(OsString::from)).is_err());
+    }
+
+    #[test]
+    fn who_looks_does_not_act() {
+        let command = |args: &[&str]| parse(args.iter().map(OsString::from)).unwrap().command;
+        for (args, wanted) in [
+            (&["-t", "-k", "stop"][..], Command::Test),
+            (&["-k", "stop", "-t"], Command::Test),
+            (&["-k", "graceful", "-S"], Command::Dump),
+            (&["-D", "DUMP_VHOSTS"], Command::Dump),
+            (&["-k", "stop", "-D", "DUMP_RUN_CFG"], Command::Dump),
+            (&["-t", "-D", "DUMP_RUN_CFG"], Command::Test),
+            (&["-D", "DUMP_NOTHING"], Command::Run),
+            (&["-k", "stop", "-v"], Command::Version),
+            (&["-k", "stop"], Command::Signal(Ask::Stop)),
+        ] {
+            assert_eq!(command(args), wanted, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn names_say_that_the_server_stays_where_it_is() {
+        for (name, detach, one) in [
+            ("FOREGROUND", false, false),
+            ("NO_DETACH", false, false),
+            ("ONE_PROCESS", false, true),
+            ("DEBUG", false, true),
+            ("OTHER", true, false),
+        ] {
+            let options = parse(["-k", "start", "-D", name].map(OsString::from)).unwrap();
+            assert_eq!(
+                (options.detach, options.one_process),
+                (detach, one),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The Parkade HTTP server.
 //!
-//! `cli` reads the command line, `report` says what its dumps ask for, `settings` the configuration and the accounts in
-//! it; `supervisor` opens listeners, forks and watches children and never touches a request; `control` is how it speaks
-//! with a `child`, which drops privileges and runs the workers; `accept_mutex` is what children take turns by; `site` answers requests; `scoreboard` is what all
-//! processes know of each other; `log` writes the error log and the access logs; `crash` is what a process in ruins still
-//! does.
+//! `cli` reads the command line, `settings` the configuration and the accounts in it; `report` says what its dumps ask
+//! for, `preflight` what a start would fail at; `supervisor` opens listeners, forks and watches children and never touches
+//! a request; `control` is how it speaks with a `child`, which drops privileges and runs the workers; `accept_mutex` is
+//! what children take turns by; `site` answers requests; `scoreboard` is what all processes know of each other; `log`
+//! writes the error log and the access logs; `crash` is what a process in ruins still does.
 
 mod accept_mutex;
 #[cfg(test)]
@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod log;
 mod owned;
+mod preflight;
 mod report;
 mod scoreboard;
 mod settings;
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
             eprint!("{}", cli::USAGE);
             ExitCode::FAILURE
         }
-        Command::Version => show(&format!("Server version: {}\n", cli::VERSION)),
+        Command::Version => show(&cli::version()),
         Command::BuildSettings => show(&cli::build_settings()),
         Command::Modules => show(&report::compiled_in()),
         Command::Directives => show(&report::directives()),
@@ -96,6 +97,13 @@ fn run(options: &cli::Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if matches!(options.command, Command::Test | Command::Run) {
+        let found = preflight::check(&settings.config);
+        if !found.is_empty() {
+            tell(&found, options.level);
+            return ExitCode::FAILURE;
+        }
+    }
     if matches!(options.command, Command::Test | Command::Dump) {
         let shown = show(&report::dumps(&settings, &options.defines));
         if options.command == Command::Test {

@@ -52,6 +52,14 @@ impl OwnedFile {
         Ok(())
     }
 
+    /// Removes it, if it is still ours. A forked child inherits the value, not the file.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        if std::process::id() == self.owner && self.is_in_place() {
+            return fs::remove_file(&self.path);
+        }
+        Ok(())
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -72,10 +80,7 @@ impl OwnedFile {
 
 impl Drop for OwnedFile {
     fn drop(&mut self) {
-        // A forked child inherits the value, not the file.
-        if std::process::id() == self.owner && self.is_in_place() {
-            let _ = fs::remove_file(&self.path);
-        }
+        let _ = self.remove();
     }
 }
 

@@ -19,8 +19,22 @@ pub(crate) fn dumps(settings: &Settings, defines: &[String]) -> String {
     if wanted("DUMP_MODULES") {
         text += &loaded();
     }
+    if wanted("DUMP_INCLUDES") {
+        text += &files(&settings.config);
+    }
     if wanted("DUMP_CONFIG") {
         text += &dump::text(&settings.config);
+    }
+    text
+}
+
+/// `DUMP_INCLUDES`: every file, behind the line that includes it, indented by its depth.
+fn files(config: &Config) -> String {
+    let mut text = "Included configuration files:\n".to_owned();
+    for file in &config.files {
+        let line = file.line.map_or("*".to_owned(), |line| line.to_string());
+        let indent = 2 * (file.depth + 1);
+        let _ = writeln!(text, "{:indent$}({line}) {}", "", file.path.display());
     }
     text
 }

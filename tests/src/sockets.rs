@@ -24,6 +24,15 @@ pub fn buffers(pid: u32, fd: u32) -> io::Result<Buffers> {
     })
 }
 
+/// Whether a buffer of descriptor `fd` of a process has a size that was set (`SO_BUF_LOCK`).
+///
+/// # Errors
+/// The process may not be looked at, has no such socket, or the kernel is older than Linux 5.14.
+pub fn sizes_are_fixed(pid: u32, fd: u32) -> io::Result<bool> {
+    const SO_BUF_LOCK: i32 = 72;
+    Ok(option(&borrow(pid, fd)?, SO_BUF_LOCK)? != 0)
+}
+
 /// Whether descriptor `fd` of a process shares its address with others (`SO_REUSEPORT`).
 ///
 /// # Errors

@@ -5,18 +5,21 @@
     reason = "in a test binary a failure is the message; clippy.toml covers only test functions"
 )]
 
-use parkade_tests::server::{Prepared, binary, is_root};
+use parkade_tests::server::{Prepared, Server, binary, is_root};
 use std::fs;
 use std::process::{Command, Stdio};
 
 const FILES: &[(&str, &[u8])] = &[("site/a.txt", b"x")];
 
-fn prepared(more: &str) -> Prepared {
-    let text = format!(
+fn configuration(more: &str) -> String {
+    format!(
         "ServerRoot {{root}}\nListen {{listen}}\n{{user}}\nPidFile {{root}}/pid\nErrorLog {{root}}/error.log\n\
          DocumentRoot {{root}}/site\n{more}\n"
-    );
-    Prepared::new(&text, FILES).unwrap()
+    )
+}
+
+fn prepared(more: &str) -> Prepared {
+    Prepared::new(&configuration(more), FILES).unwrap()
 }
 
 /// Exit code, standard output, standard error.
@@ -135,6 +138,104 @@ fn a_dump_needs_no_server_and_leaves_none() {
     for name in ["pid", "error.log"] {
         assert!(!prepared.root().join(name).exists(), "{name}");
     }
+}
+
+#[test]
+fn a_dump_is_asked_for_by_its_name_alone() {
+    let prepared = prepared("<VirtualHost *>\n</VirtualHost>");
+    for name in ["DUMP_VHOSTS", "DUMP_RUN_CFG", "DUMP_MODULES", "DUMP_CONFIG"] {
+        let (code, out, _) = run(&prepared, &["-D", name]);
+        let checked = run(&prepared, &["-t", "-D", name]);
+        assert_eq!((code, &out), (Some(0), &checked.1), "{name}");
+        assert!(!out.is_empty(), "{name}");
+    }
+    assert!(!prepared.root().join("pid").exists());
+}
+
+#[test]
+fn files_are_shown_behind_the_lines_that_include_them() {
+    let more = "Include {root}/one.conf\nIncludeOptional {root}/more/*.conf";
+    let prepared = prepared(more);
+    let root = prepared.root();
+    fs::create_dir(root.join("more")).unwrap();
+    fs::write(root.join("one.conf"), "\nInclude two.conf\n").unwrap();
+    for name in ["two.conf", "more/b.conf", "more/a.conf"] {
+        fs::write(root.join(name), "").unwrap();
+    }
+    let root = root.display();
+    let expected = format!(
+        "Included configuration files:
+  (*) {root}/parkade.conf
+    (7) {root}/one.conf
+      (2) {root}/two.conf
+    (8) {root}/more/a.conf
+    (8) {root}/more/b.conf
+"
+    );
+    let (code, out, _) = run(&prepared, &["-D", "DUMP_INCLUDES"]);
+    assert_eq!((code, out), (Some(0), expected));
+}
+
+#[test]
+fn who_checks_stops_nothing() {
+    let server = Server::start(&configuration(""), FILES).unwrap();
+    let file = server.root().join("parkade.conf");
+    for word in ["stop", "graceful-stop", "restart"] {
+        let mut command = Command::new(binary().unwrap());
+        let command = command.args(["-t", "-k", word, "-f"]).arg(&file);
+        let (code, _, errors) = said(command);
+        assert_eq!((code, errors.as_str()), (Some(0), "Syntax OK\n"));
+    }
+    assert_eq!(server.get("/a.txt").unwrap().status, 200);
+    let log = server.text("error.log");
+    assert_eq!(log.matches("configured -- resuming").count(), 1, "{log}");
+    assert!(!log.contains("caught"), "{log}");
+}
+
+#[test]
+fn what_a_start_would_fail_at_is_found_by_a_check_with_its_line() {
+    for (line, message, column) in [
+        ("ErrorLog no/e.log", "/no/' for main error log", 10),
+        ("CustomLog no/a.log common", "/no/' for log file", 11),
+        ("PidFile no/pid", "/no/' for PidFile", 9),
+        ("ScoreBoardFile no/board", "/no/' for ScoreBoardFile", 16),
+        ("PidFile site/a.txt/pid", "/site/a.txt/' for PidFile", 9),
+        (
+            "Listen no-such-host.invalid:80",
+            "no-such-host.invalid has no address",
+            8,
+        ),
+    ] {
+        let prepared = prepared(line);
+        for arguments in [&["-t"][..], &[]] {
+            let (code, _, errors) = run(&prepared, arguments);
+            assert_eq!(code, Some(1), "{line}: {errors}");
+            assert!(errors.contains(message), "{line}: {errors}");
+            let place = format!("parkade.conf:7:{column}");
+            assert!(errors.contains(&place), "{line}: {errors}");
+        }
+        assert!(!prepared.root().join("error.log").exists(), "{line}");
+    }
+}
+
+#[test]
+fn the_version_says_when_it_was_built() {
+    let (code, out, _) = bare(&["-v"]);
+    let mut lines = out.lines();
+    assert_eq!(code, Some(0));
+    assert!(
+        lines
+            .next()
+            .is_some_and(|l| l.starts_with("Server version: Parkade/"))
+    );
+    let built = lines
+        .next()
+        .and_then(|l| l.strip_prefix("Server built:   "));
+    assert!(
+        built.is_some_and(|b| b.len() == 19 && b.contains('T')),
+        "{out}"
+    );
+    assert!(bare(&["-V"]).1.starts_with(&out));
 }
 
 #[test]

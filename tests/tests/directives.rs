@@ -644,21 +644,57 @@ fn one_process_in_the_foreground() {
                     .starts_with('0')
             );
         }
-        signal(server.pid(), libc::SIGWINCH);
-        assert_eq!(server.get("/a.txt").unwrap().status, 200);
-        assert!(server.stop().unwrap().success());
-        if !is_root() {
-            assert!(!server.root().join("pid").exists());
+        // It has no restarts.
+        for ignored in [libc::SIGHUP, libc::SIGUSR1] {
+            signal(server.pid(), ignored);
+            assert_eq!(server.get("/a.txt").unwrap().status, 200);
         }
+        assert!(server.stop().unwrap().success());
+        // Who has become somebody else may not remove it, and leaves it empty.
+        assert_eq!(server.text("pid"), "");
+        assert!(is_root() || !server.root().join("pid").exists());
     }
     // Defined, it keeps `-k start` where it is, with children.
-    let mut server = Server::start_with(&text, FILES, |command| {
-        command.args(["-D", "FOREGROUND", "-k", "start"]);
-    })
-    .unwrap();
-    ready::until("three children", PATIENCE, || {
-        server.children().is_ok_and(|c| c.len() == 3)
-    })
-    .unwrap();
-    assert!(server.stop().unwrap().success());
+    for name in ["FOREGROUND", "NO_DETACH"] {
+        let mut server = Server::start_with(&text, FILES, |command| {
+            command.args(["-D", name, "-k", "start"]);
+        })
+        .unwrap();
+        ready::until("three children", PATIENCE, || {
+            server.children().is_ok_and(|c| c.len() == 3)
+        })
+        .unwrap();
+        assert!(server.stop().unwrap().success());
+    }
+}
+
+#[test]
+fn one_process_stops_gracefully_like_a_server_with_children() {
+    let text = configuration("ThreadsPerChild 2\nGracefulShutdownTimeout 300");
+    for asked in [libc::SIGQUIT, libc::SIGWINCH] {
+        let mut server = Server::start_with(&text, FILES, |command| {
+            command.args(["-D", "ONE_PROCESS"]);
+        })
+        .unwrap();
+        assert_eq!(server.children().unwrap(), []);
+        // A request whose body is still to come is finished.
+        let mut client = send(
+            &server,
+            "POST /a.txt HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab",
+        );
+        let queues = || procfs::queues(server.pid(), server.address().port());
+        ready::until("the connection has been accepted", PATIENCE, || {
+            queues().is_ok_and(|queues| queues.iter().all(|waiting| *waiting == 0))
+        })
+        .unwrap();
+        signal(server.pid(), asked);
+        ready::until("nobody is let in any more", PATIENCE, || {
+            client::connect(server.address()).is_err()
+        })
+        .unwrap();
+        client.write_all(b"cd").unwrap();
+        assert_eq!(client::read(&mut client, false).unwrap().status, 405);
+        drop(client);
+        assert!(server.ended().unwrap().success());
+    }
 }

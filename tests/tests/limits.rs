@@ -80,3 +80,26 @@ fn limits_hold_and_a_restart_may_change_them() {
     says(&server, "each child has 20 request slots");
     assert_eq!(server.get("/a.txt").unwrap().status, 200);
 }
+
+#[test]
+fn all_children_together_have_max_clients_slots() {
+    let limits = "StartServers 3\nThreadsPerChild 2\nServerLimit 3\nMaxClients 7\n<Location /s>\n\
+                  SetHandler server-status\nRequire local\n</Location>";
+    let server = Server::start(&configuration(limits), &[("site/a.txt", b"x")]).unwrap();
+    let figure = |name: &str| {
+        let page = server.get("/s?auto").map(|r| r.body).unwrap_or_default();
+        let page = String::from_utf8_lossy(&page).into_owned();
+        let line = page.lines().find_map(|l| l.strip_prefix(name));
+        line.map(|l| l.trim_start_matches(": ").to_owned())
+    };
+    let number = |name| figure(name).and_then(|n| n.parse::<u32>().ok());
+    let all = || Some(number("BusyWorkers")? + number("IdleWorkers")?);
+    ready::until("three children, seven slots", PATIENCE, || all() == Some(7)).unwrap();
+    assert_eq!(figure("Scoreboard").unwrap().len(), 7);
+    // Whoever comes for one that dies has as many as that one had.
+    for child in children(&server, 3, 2, &[]) {
+        signal(child, libc::SIGKILL);
+        children(&server, 3, 2, &[child]);
+        ready::until("seven slots again", PATIENCE, || all() == Some(7)).unwrap();
+    }
+}

@@ -45,6 +45,7 @@ pub(super) fn config(root: PathBuf) -> Config {
         main: host(),
         virtual_hosts: Vec::new(),
         defines: Vec::new(),
+        files: Vec::new(),
         notes: Vec::new(),
     }
 }

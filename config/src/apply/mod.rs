@@ -26,6 +26,11 @@ struct Apply<'a> {
     root: PathBuf,
     asked: Asked,
     asked_at: Vec<(&'static str, Word)>,
+    /// The directive at hand, by the name that was written.
+    spelling: &'static str,
+    /// Server-wide directives that were written, rightly or wrongly.
+    written: Vec<&'static str>,
+    unread: bool,
     check_document_root: bool,
 }
 
@@ -36,12 +41,16 @@ pub(crate) fn apply(
 ) -> (Config, Vec<Diagnostic>) {
     let mut config = defaults::config(reader.root.clone());
     config.defines = reader.defines.into_iter().map(|(name, _)| name).collect();
+    config.files = reader.read;
     let mut walk = Apply {
         source: reader.source,
         found: reader.found,
         root: reader.root,
         asked: Asked::default(),
         asked_at: Vec::new(),
+        spelling: "",
+        written: Vec::new(),
+        unread: reader.unread,
         check_document_root: !options.skip_document_root_check,
     };
     for node in nodes {
@@ -74,8 +83,13 @@ impl Apply<'_> {
             self.unknown(node);
             return None;
         }
+        let spelling = row.spelling(&name.text);
+        self.spelling = spelling;
+        if context == SERVER {
+            self.written.push(row.name);
+        }
         if row.contexts & context == 0 {
-            let shown = row.name.trim_start_matches('<');
+            let shown = spelling.trim_start_matches('<');
             let section = match context {
                 VHOST => "VirtualHost",
                 LOC => "Location",
@@ -93,8 +107,20 @@ impl Apply<'_> {
             return None;
         }
         let (min, max) = row.arity;
-        if !(min..=max).contains(&node.args.len()) {
-            let text = if row.name.starts_with('<') && node.args.is_empty() {
+        let lenient = schema::LENIENT_FLAGS.contains(&row.name);
+        if let Some(surplus) = node.args.get(max).filter(|_| lenient) {
+            let text = format!("{spelling} is On or Off: what follows is ignored");
+            let found = Diagnostic::warning(text, Some(&surplus.at));
+            self.found
+                .push(found.with_help("a comment needs a line of its own"));
+        }
+        // An empty word is no argument.
+        let empty = node.args.first().filter(|word| word.text.is_empty());
+        let empty = empty.filter(|_| row.arity == (1, 1));
+        let count = node.args.len();
+        let fits = (min..=max).contains(&count) || lenient && count > max;
+        if empty.is_some() || !fits {
+            let text = if row.name.starts_with('<') && (node.args.is_empty() || empty.is_some()) {
                 format!("{}> directive requires additional arguments", row.name)
             } else if row.name == "Listen" {
                 "Listen requires 1 or 2 arguments.".to_owned()
@@ -108,10 +134,11 @@ impl Apply<'_> {
                     (1, _) => "one or more arguments",
                     _ => "two or more arguments",
                 };
-                format!("{} takes {count}, {}", row.name, row.help)
+                format!("{spelling} takes {count}, {}", row.help)
             };
             let surplus = node.args.get(max);
-            let mut found = Diagnostic::error(text, Some(&surplus.unwrap_or(name).at));
+            let place = empty.or(surplus).unwrap_or(name);
+            let mut found = Diagnostic::error(text, Some(&place.at));
             if surplus.is_some_and(|word| word.text.starts_with('#')) {
                 found = found.with_help("a comment needs a line of its own");
             }
@@ -171,25 +198,22 @@ impl Apply<'_> {
 
     /// A whole number in `min..=max`, else an error at its word.
     fn number(&mut self, name: &str, word: &Word, min: i64, max: i64) -> Option<i64> {
-        let Some(n) = values::number(&word.text) else {
-            self.error(format!("{name}: \"{}\" is not a number", word.text), word);
-            return None;
+        let shown = self.spelling;
+        let text = match values::number(&word.text) {
+            Some(n) if (i128::from(min)..=max.into()).contains(&n) => return n.try_into().ok(),
+            None => format!("{shown}: \"{}\" is not a number", word.text),
+            Some(_) if ["MaxMemFree", "ThreadStackSize"].contains(&name) => {
+                format!("Invalid {shown} value: {}", word.text)
+            }
+            Some(n) if n > max.into() => format!("{shown} must be at most {max}"),
+            Some(_) if name == "ListenBacklog" => "ListenBacklog must be > 0".to_owned(),
+            Some(_) if min == 0 => {
+                format!("{shown} \"{}\" must be a non-negative integer", word.text)
+            }
+            Some(_) => format!("{shown} must be at least {min}"),
         };
-        if n < min {
-            let text = match name {
-                "ListenBacklog" => "ListenBacklog must be > 0".to_owned(),
-                "MaxMemFree" | "ThreadStackSize" => format!("Invalid {name} value: {}", word.text),
-                _ if min == 0 => format!("{name} \"{}\" must be a non-negative integer", word.text),
-                _ => format!("{name} must be at least {min}"),
-            };
-            self.error(text, word);
-            return None;
-        }
-        if n > max {
-            self.error(format!("{name} must be at most {max}"), word);
-            return None;
-        }
-        Some(n)
+        self.error(text, word);
+        None
     }
 
     fn set_u32(&mut self, slot: &mut Located<u32>, name: &str, word: &Word, min: i64) {
@@ -256,12 +280,15 @@ impl Apply<'_> {
             }
             return;
         }
-        if config.listens.is_empty() {
+        // Who wrote one wrongly has been told what is wrong with it; who named a file that cannot be read may have one there.
+        let missing = |name| !self.unread && !self.written.contains(&name);
+        let (no_listen, no_user) = (missing("Listen"), missing("User"));
+        if config.listens.is_empty() && no_listen {
             let error = Diagnostic::error("no listening sockets available, shutting down", None);
             self.found
                 .push(error.with_help("add a line such as \"Listen 8080\""));
         }
-        if options.is_root && config.user.is_none() {
+        if options.is_root && config.user.is_none() && no_user {
             let error =
                 Diagnostic::error("started as root, but the configuration names no User", None);
             self.found

@@ -20,16 +20,18 @@ impl Apply<'_> {
         let at = || word.at.clone();
         match name {
             "AcceptFilter" => {
-                let filter = args
-                    .get(1)
-                    .map_or("none", |w| &*w.text)
-                    .to_ascii_lowercase();
-                if !["none", "data", "httpready"].contains(&&*filter) {
-                    self.error(
-                        format!("AcceptFilter \"{filter}\" is not known; available: none, data"),
-                        word,
+                let filter = args.get(1).unwrap_or(word);
+                if !["none", "data", "httpready"]
+                    .iter()
+                    .any(|known| filter.text.eq_ignore_ascii_case(known))
+                {
+                    let text = format!(
+                        "AcceptFilter \"{}\" is not known; available: none, data",
+                        filter.text
                     );
+                    self.error(text, filter);
                 }
+                let filter = filter.text.to_ascii_lowercase();
                 config
                     .accept_filters
                     .push(Located::new((word.text.to_ascii_lowercase(), filter), at()));
@@ -93,7 +95,7 @@ impl Apply<'_> {
             "ListenBacklog" => self.set_u32(&mut config.listen_backlog, name, word, 1),
             "MaxMemFree" => self.set_u32(&mut config.max_mem_free, name, word, 0),
             "ThreadStackSize" => {
-                if let Some(n) = self.number(name, word, 0, i64::MAX) {
+                if let Some(n) = self.number(name, word, 0, MOST_STACK) {
                     let n = self.stack_size(n.unsigned_abs(), word);
                     config.thread_stack_size = Located::new(n, at());
                 }
@@ -249,6 +251,9 @@ impl Apply<'_> {
         Some(Located::new(account, word.at.clone()))
     }
 }
+
+/// No address space has room for more.
+const MOST_STACK: i64 = 1 << 46;
 
 /// Measured: an unoptimised worker answers with 96 KiB and not with 64.
 const LEAST_STACK: u64 = 128 * 1024;

@@ -1,7 +1,7 @@
 //! A child's life after its start: what it is told, by its supervisor or by signals, and how it ends.
 
 use super::moving::{Giving, Taking};
-use super::{Place, held, signals};
+use super::{Place, SI_KERNEL, held, signals};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
 use crate::scoreboard::State;
@@ -51,6 +51,8 @@ pub(super) struct Started {
     pub(super) spent: OwnedFd,
     /// Readable when few of its request slots are free.
     pub(super) busy: OwnedFd,
+    /// How long a graceful stop may take, without a supervisor to say so.
+    pub(super) grace: Option<Duration>,
 }
 
 struct Life<'a> {
@@ -75,6 +77,7 @@ struct Life<'a> {
     /// Readable when this child has accepted as many connections as it may.
     spent: OwnedFd,
     busy: OwnedFd,
+    grace: Option<Duration>,
     /// Nobody takes its connections any more: until when it waits for others.
     lonely_until: Option<Instant>,
 }
@@ -99,6 +102,7 @@ pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -
         addresses: started.addresses,
         spent: started.spent,
         busy: started.busy,
+        grace: started.grace,
         lonely_until: None,
     };
     while life.turn()? {}
@@ -186,6 +190,9 @@ impl Life<'_> {
                 // A child that is told to go asks to be replaced first; the only process stops.
                 Ok(Signal::SIGTERM) if !self.alone => self.ask_to_leave(),
                 Ok(Signal::SIGTERM | Signal::SIGINT) if self.alone => self.stop(),
+                // A terminal's change of size is no wish.
+                Ok(Signal::SIGWINCH) if signal.ssi_code == SI_KERNEL => {}
+                Ok(Signal::SIGWINCH | Signal::SIGQUIT) if self.alone => self.drain(self.grace),
                 _ => {}
             }
         }

@@ -37,6 +37,9 @@ pub(crate) const FATAL: i32 = 15;
 /// The exit code of a child that lacked descriptors, memory or threads: it may be tried again.
 pub(crate) const SICK: i32 = 7;
 
+/// Where a signal comes from that the kernel sends by itself (signalfd(2), `ssi_code`).
+pub(crate) const SI_KERNEL: i32 = 0x80;
+
 /// The signals that a process of the server takes through a descriptor.
 pub(crate) fn signals() -> SigSet {
     let mut set = SigSet::empty();
@@ -151,7 +154,9 @@ fn start(
     let runtime = builder.build()?;
     let busy = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let tell = supervised.then(|| busy.try_clone()).transpose()?;
-    let most = config.limits.slots_per_child;
+    let most = board
+        .child(place.record)
+        .map_or(0, |c| c.slots.load(Relaxed));
     let slots = Slots::new(board.clone(), place.record, most, tell);
     let site = Arc::new(Site::new(settings, slots, turns));
     if let Some(child) = board.child(place.record) {
@@ -175,6 +180,7 @@ fn start(
         addresses,
         spent,
         busy,
+        grace: Some(*config.graceful_shutdown_timeout).filter(|grace| !grace.is_zero()),
     })
 }
 

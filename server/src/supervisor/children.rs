@@ -188,6 +188,21 @@ impl Children {
         own.filter(stays).count()
     }
 
+    /// Those of a generation that stay and have so many request slots.
+    pub(super) fn with_slots(&self, generation: u32, slots: u32) -> u32 {
+        let staying = self.all.iter().filter(|c| {
+            c.generation == generation
+                && matches!(c.phase, Phase::Starting | Phase::Serving)
+                && !c.is_dying()
+        });
+        let own = |c: &&Child| {
+            c.board
+                .child(c.record)
+                .is_some_and(|r| r.slots.load(Relaxed) == slots)
+        };
+        staying.filter(own).count() as u32
+    }
+
     /// The bucket, of so many, with the fewest children of a generation that stay.
     pub(super) fn emptiest(&self, generation: u32, buckets: usize) -> usize {
         let stays = |c: &&Child| {

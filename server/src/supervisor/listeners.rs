@@ -1,6 +1,7 @@
 //! Opening the sockets of `Listen`.
 
-use super::buckets;
+use super::{buckets, buffers};
+use crate::log::{Level, write};
 use parkade_config::{Config, Listen, Located};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
@@ -52,6 +53,8 @@ pub(super) fn take_over(listeners: &[Listener], before: &[Listener]) -> io::Resu
 pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<Vec<Listener>> {
     let mut all = Vec::new();
     for wanted in &config.listens {
+        let before = all.len();
+        let mut missing = None;
         for address in addresses(wanted)? {
             let opened = again_or_anew(config, address, &wanted.protocol, n, open);
             match opened {
@@ -60,10 +63,24 @@ pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<V
                 Err(e) if wanted.host.is_none() && e.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                     let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), wanted.port);
                     let opened = again_or_anew(config, v4, &wanted.protocol, n, open);
-                    all.push(opened.map_err(|e| explain(&e, v4))?);
+                    let opened = opened.map_err(|e| explain(&e, v4, wanted, &all, open))?;
+                    all.push(opened);
                 }
-                Err(e) => return Err(explain(&e, address)),
+                // A name may have addresses that this machine has not, as `localhost` has ::1 without IPv6.
+                Err(e) if is_missing(&e) => {
+                    missing = Some(explain(&e, address, wanted, &all, open));
+                }
+                Err(e) => return Err(explain(&e, address, wanted, &all, open)),
             }
+        }
+        match missing {
+            Some(e) if all.len() == before => return Err(e),
+            Some(e) => write(
+                "core",
+                Level::Warn,
+                &format!("{e}: its others are listened on"),
+            ),
+            None => {}
         }
     }
     if all.is_empty() {
@@ -74,22 +91,33 @@ pub(super) fn open(config: &Config, n: usize, open: &[Listener]) -> io::Result<V
     Ok(all)
 }
 
+/// Whether an address is not there to be bound.
+fn is_missing(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::AddrNotAvailable || e.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
 fn addresses(wanted: &Located<Listen>) -> io::Result<Vec<SocketAddr>> {
     match wanted.host.as_deref() {
         None | Some("*") => Ok(vec![SocketAddr::new(
             Ipv6Addr::UNSPECIFIED.into(),
             wanted.port,
         )]),
+        // A name stands for all its addresses, as in Apache.
         Some(host) => {
             let host = host.trim_start_matches('[').trim_end_matches(']');
             if let Ok(ip) = host.parse::<IpAddr>() {
                 return Ok(vec![SocketAddr::new(ip, wanted.port)]);
             }
-            let found = (host, wanted.port).to_socket_addrs();
-            Ok(found
-                .map_err(|e| io::Error::new(e.kind(), format!("Listen {host}: {e}")))?
-                .take(1)
-                .collect())
+            let found = (host, wanted.port)
+                .to_socket_addrs()
+                .map_err(|e| io::Error::new(e.kind(), format!("Listen {host}: {e}")))?;
+            let mut all = Vec::new();
+            for address in found {
+                if !all.contains(&address) {
+                    all.push(address);
+                }
+            }
+            Ok(all)
         }
     }
 }
@@ -163,12 +191,11 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 /// What the configuration says of it; also of one that listens already: the queue's length may change at any time.
 fn set(config: &Config, socket: &TcpListener, protocol: &str) -> io::Result<()> {
-    if *config.send_buffer_size > 0 {
-        sockopt::set_socket_send_buffer_size(socket, *config.send_buffer_size as usize)?;
-    }
-    if *config.receive_buffer_size > 0 {
-        sockopt::set_socket_recv_buffer_size(socket, *config.receive_buffer_size as usize)?;
-    }
+    buffers::set(
+        socket,
+        *config.send_buffer_size,
+        *config.receive_buffer_size,
+    )?;
     let backlog = i32::try_from(*config.listen_backlog).unwrap_or(i32::MAX);
     listen(socket, backlog)?;
     let filters = config.accept_filters.iter().rev();
@@ -191,18 +218,43 @@ fn set(config: &Config, socket: &TcpListener, protocol: &str) -> io::Result<()> 
     Ok(())
 }
 
-fn explain(e: &io::Error, address: SocketAddr) -> io::Error {
-    let hint = match e.kind() {
-        io::ErrorKind::AddrInUse => ": another process listens there",
-        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
-            ": a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE"
-        }
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        _ => "",
+/// What could not be bound, why, and where it was asked for. `opened` are this configuration's sockets before it, `open`
+/// those of the one that serves.
+fn explain(
+    e: &io::Error,
+    address: SocketAddr,
+    wanted: &Located<Listen>,
+    opened: &[Listener],
+    open: &[Listener],
+) -> io::Error {
+    let covers = |l: &&Listener| {
+        let (a, b) = (l.asked, address);
+        let wild = a.ip().is_unspecified() || b.ip().is_unspecified();
+        a.port() == b.port() && (wild || a.ip() == b.ip())
     };
+    let hint = match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            let (before, now) = (opened.iter().find(covers), open.iter().find(covers));
+            match (before, now) {
+                (Some(other), _) => format!(": Listen {} before it has that port", other.asked),
+                (None, Some(own)) => format!(
+                    ": this server listens on {} itself until the restart is done; stop it and start it anew",
+                    own.asked
+                ),
+                (None, None) => ": another process listens there".to_owned(),
+            }
+        }
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            ": a port below 1024 needs root or the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address".to_owned(),
+        _ => String::new(),
+    };
+    let place = wanted.at.as_ref();
+    let place = place.map_or(String::new(), |at| format!(" (Listen at {at})"));
     io::Error::new(
         e.kind(),
-        format!("could not bind to address {address}: {e}{hint}"),
+        format!("could not bind to address {address}: {e}{hint}{place}"),
     )
 }
 
@@ -214,4 +266,41 @@ pub(super) fn three_for_a_test() -> Vec<TcpListener> {
     again_or_anew(&config, asked, "http", 3, &[])
         .unwrap()
         .sockets
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+
+    fn listen(host: &str) -> Config {
+        let mut config = Config::builtin(2);
+        config.listens[0].value.host = Some(host.to_owned());
+        config.listens[0].value.port = {
+            let free = TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port()
+        };
+        config
+    }
+
+    #[test]
+    fn a_name_stands_for_every_address_that_this_machine_has() {
+        let config = listen("localhost");
+        let port = config.listens[0].port;
+        let opened = open(&config, 1, &[]).unwrap();
+        let here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
+        let mut wanted: Vec<_> = ("localhost", port).to_socket_addrs().unwrap().collect();
+        wanted.retain(here);
+        wanted.dedup();
+        let found: Vec<_> = opened.iter().map(|l| l.asked).collect();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn an_address_that_is_not_here_is_an_error_if_it_is_the_only_one() {
+        // TEST-NET-1 is nobody's.
+        let config = listen("192.0.2.1");
+        let e = open(&config, 1, &[]).err().unwrap().to_string();
+        assert!(e.ends_with(": this machine has no such address"), "{e}");
+    }
 }

@@ -1,12 +1,13 @@
 //! The supervisor: one thread, never a request. It opens listeners and logs, forks children before any thread exists,
 //! replaces those that die and stops everything when it is told to.
 //!
-//! `listeners` opens the sockets, `buckets` says how many, `pidfile` keeps the PidFile, `detach` leaves the terminal,
+//! `listeners` opens the sockets, `buckets` says how many, `buffers` how much the kernel keeps for each, `pidfile` keeps the PidFile, `detach` leaves the terminal,
 //! `plan` is what a generation of children is made from. `watch` is the loop, `restart` puts one generation in another's
 //! place, `spare` says how many children there should be, `handover` says
 //! whose connections go to whom, `children` are those there are.
 
 mod buckets;
+mod buffers;
 mod children;
 mod detach;
 mod handover;

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,6 +33,8 @@ pub(crate) enum Found {
     Foreign(Pid, String),
     /// Not a number at all.
     NoNumber,
+    /// Something that may not be read.
+    Hidden,
 }
 
 impl PidFile {
@@ -58,11 +61,29 @@ impl PidFile {
     }
 }
 
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // With `-X` this process has given up its privileges and may not remove it any more: it says nothing then.
+        if self.0.remove().is_err() {
+            let _ = self.0.file().set_len(0);
+        }
+    }
+}
+
 /// Looks at a PidFile. The supervisor must not do this to its own: closing it here would end the lock.
 pub(crate) fn look(path: &Path) -> Found {
-    let Ok(file) = File::open(path) else {
-        return Found::Nothing;
+    // A pipe would be waited for, a device might act.
+    let mut how = File::options();
+    how.read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = match how.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Found::Hidden,
+        Err(_) => return Found::Nothing,
     };
+    if !file.metadata().is_ok_and(|m| m.is_file()) {
+        return Found::NoNumber;
+    }
     if let Some(pid) = holder(&file) {
         return Found::Server(pid);
     }
@@ -108,7 +129,9 @@ fn name(pid: Pid) -> String {
 pub(crate) fn may_write(path: &Path, found: &Found) -> io::Result<()> {
     let shown = path.display();
     let why = match found {
+        // An empty one is what `-X` leaves behind that may not remove it.
         Found::Nothing => return Ok(()),
+        Found::Stale(text) if text.is_empty() => return Ok(()),
         Found::Stale(text) => {
             let text = format!(
                 "PidFile {shown} (pid {text}) overwritten: unclean shutdown of the server before?"
@@ -116,13 +139,14 @@ pub(crate) fn may_write(path: &Path, found: &Found) -> io::Result<()> {
             write("core", Level::Warn, &text);
             return Ok(());
         }
+        Found::Hidden => format!("PidFile {shown} may not be read: permission denied"),
         Found::Server(pid) => format!("PidFile {shown}: the server with pid {pid} is running"),
         Found::Foreign(pid, name) => format!(
             "PidFile {shown} names process {pid} ({name}), which is not this server: choose another PidFile, or remove \
              the file if it is left over"
         ),
         Found::NoNumber => format!(
-            "PidFile {shown} exists and holds no process id: it is not overwritten; choose another PidFile"
+            "PidFile {shown} exists and holds no process id: remove it, or choose another PidFile"
         ),
     };
     Err(io::Error::new(io::ErrorKind::AlreadyExists, why))
@@ -149,15 +173,15 @@ pub(crate) fn signal(settings: &Settings, ask: Ask) -> io::Result<bool> {
             Ok(true)
         }
         Found::Stale(_) | Found::Nothing if starts => Ok(false),
-        Found::Stale(text) => {
+        Found::Stale(text) if !text.is_empty() => {
             println!("parkade (pid {text}?) not running");
             Ok(true)
         }
-        Found::Nothing => {
+        Found::Stale(_) | Found::Nothing => {
             println!("parkade (no pid file) not running");
             Ok(true)
         }
-        found @ (Found::Foreign(..) | Found::NoNumber) => {
+        found @ (Found::Foreign(..) | Found::NoNumber | Found::Hidden) => {
             may_write(path, &found)?;
             Ok(true)
         }
@@ -192,6 +216,15 @@ mod tests {
         other.wait().unwrap();
         fs::write(&path, format!("{pid}\n")).unwrap();
         assert_eq!(look(&path), Found::Stale(pid.to_string()));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(look(&path), Found::NoNumber);
+        assert_eq!(look(folder.path()), Found::NoNumber);
     }
 
     #[test]

@@ -22,9 +22,6 @@ use std::time::{Duration, Instant};
 
 /// How long a draining child may take, unless GracefulDrainTimeout says otherwise.
 const DRAIN: Duration = Duration::from_secs(300);
-/// What the kernel gives as the sender of a signal of its own, as for a terminal's new size (sigaction(2)).
-const SI_KERNEL: i32 = 0x80;
-
 pub(super) struct Supervisor {
     pub(super) options: Options,
     /// What serves.
@@ -214,7 +211,7 @@ impl Supervisor {
                 Signal::SIGHUP => Wish::Restart(Kind::Hard),
                 Signal::SIGUSR1 => Wish::Restart(Kind::Graceful),
                 // The size of a terminal is nobody's wish.
-                Signal::SIGWINCH if signal.ssi_code == SI_KERNEL => continue,
+                Signal::SIGWINCH if signal.ssi_code == child::SI_KERNEL => continue,
                 Signal::SIGWINCH | Signal::SIGQUIT => Wish::GracefulStop(name),
                 Signal::SIGUSR2 => {
                     let text = "caught SIGUSR2: upgrades are not built yet, nothing changes";
@@ -326,7 +323,9 @@ impl Supervisor {
         let board = plan.board.clone();
         let generation = board.header().generation.load(Relaxed);
         let bucket = self.children.emptiest(generation, board.buckets());
-        let slots = plan.settings.config.limits.slots_per_child;
+        let limits = &plan.settings.config.limits;
+        let full = self.children.with_slots(generation, limits.slots_per_child);
+        let slots = limits.slots_of_next(full);
         let Some(record) = board.claim(slots, bucket) else {
             return Err(io::Error::other("no free record on the scoreboard"));
         };

@@ -1,6 +1,7 @@
 //! `?auto`: `Key: value` lines. Names, order and units are an interface: programs read them.
 
-use super::figures::{Figures, built, in_words, moment, number};
+use super::figures::{Figures, in_words, moment, number};
+use crate::cli::built;
 use std::fmt::Display;
 
 pub(super) fn write(figures: &Figures, out: &mut String) {

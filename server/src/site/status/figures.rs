@@ -98,7 +98,10 @@ impl Figures {
         let (pid, state) = (child.pid.load(Relaxed), child.state());
         let (mut busy, mut graceful, mut idle) = (0, 0, 0);
         let details = board.details(at);
-        for (slot, doing) in board.slots(at).iter().map(Doing::of).enumerate() {
+        // Some children have one slot fewer than there is room for.
+        let slots = child.slots.load(Relaxed) as usize;
+        let slots = board.slots(at).iter().take(slots);
+        for (slot, doing) in slots.map(Doing::of).enumerate() {
             let letter = letter(state, doing);
             self.letters.push(letter);
             match letter {
@@ -228,14 +231,6 @@ pub(super) fn moment(seconds: u64) -> String {
     at.to_zoned(jiff::tz::TimeZone::system())
         .strftime("%A, %d-%b-%Y %H:%M:%S %Z")
         .to_string()
-}
-
-/// When the program was built.
-pub(super) fn built() -> String {
-    let seconds = env!("PARKADE_BUILT").parse::<i64>().unwrap_or(0);
-    jiff::Timestamp::from_second(seconds)
-        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%S").to_string())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The page for people: what there is at a glance, then the children.
 
-use super::figures::{Figures, Process, built, in_words, moment, number};
+use super::figures::{Figures, Process, in_words, moment, number};
 use super::rows;
+use crate::cli::built;
 use crate::scoreboard::State;
 use std::fmt::Write;
 
