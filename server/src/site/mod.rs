@@ -21,6 +21,7 @@ mod walk;
 
 use crate::accept_mutex::Lock;
 use crate::child::slots::Slots;
+use crate::log::line::{HANDLER, LOG_ID};
 use crate::log::{self, Level};
 use crate::settings::Settings;
 use hosts::{Front, Table, unpack};
@@ -133,19 +134,21 @@ impl Site {
         if request.limit_body(rules.body).is_err() {
             return Response::error(413).closing();
         }
-        if !self.permits(&request, &asked, &rules) {
-            return Response::error(403);
+        if let Err(refusal) = self.permits(&request, &asked, &rules) {
+            return refusal;
         }
         match rules.handler {
             #[cfg(feature = "diagnostics")]
             Special::Diagnostics => {
                 let turns = self.turns.as_ref();
-                return diagnostics::answer(&mut request, self.slots.board(), turns).await;
+                let answer = diagnostics::answer(&mut request, self.slots.board(), turns).await;
+                return answer.with_note(HANDLER, "parkade-diagnostics");
             }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
             Special::ServerStatus if matches!(request.method(), Method::Get | Method::Head) => {
-                return self.status.answer(&request, host, self.slots.board());
+                let answer = self.status.answer(&request, host, self.slots.board());
+                return answer.with_note(HANDLER, "server-status");
             }
             // Other methods mean the file, if there is one.
             Special::ServerStatus | Special::None => {}
@@ -169,18 +172,22 @@ impl Site {
     }
 
     /// Whether the client may see it; a refusal is logged.
-    fn permits(&self, request: &Request, asked: &Asked, rules: &Rules) -> bool {
+    fn permits(&self, request: &Request, asked: &Asked, rules: &Rules) -> Result<(), Response> {
         let own = asked.own.then(|| request.peer());
-        let permits = rules.permits(request.peer(), own);
-        if !permits {
-            let text = format!(
-                "[client {}] client denied by server configuration: {}",
-                request.peer().to_canonical(),
-                asked.path
-            );
-            log::write_for(asked.host, "authz_core", Level::Error, &text);
+        if rules.permits(request.peer(), own) {
+            return Ok(());
         }
-        permits
+        let text = format!(
+            "[client {}] client denied by server configuration: {}",
+            request.peer().to_canonical(),
+            asked.path
+        );
+        let id = log::write_about(asked.host, "authz_core", Level::Error, &text);
+        let refusal = Response::error(403);
+        Err(match id {
+            Some(id) => refusal.with_note(LOG_ID, id),
+            None => refusal,
+        })
     }
 }
 
