@@ -117,9 +117,15 @@ impl Site {
 
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        let mut slot = self.slots.take().await;
         let (host, own) = unpack(request.host_number());
-        slot.begin(&request, host);
+        let mut slot = match self.slots.try_take() {
+            Some(slot) => Ok(slot),
+            None if self.only_shows(&request, host) => Err(self.slots.outside()),
+            None => Ok(self.slots.take().await),
+        };
+        if let Ok(slot) = &mut slot {
+            slot.begin(&request, host);
+        }
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {
             Ok(()) => {}
@@ -157,7 +163,9 @@ impl Site {
             Method::Get | Method::Head => {}
             Method::Options => return Response::new(200).with_field("Allow", ALLOW),
             Method::Post => {
-                slot.reading();
+                if let Ok(slot) = &slot {
+                    slot.reading();
+                }
                 return refuse_post(&mut request).await;
             }
             _ => return Response::error(405).with_field("Allow", ALLOW),
@@ -169,6 +177,24 @@ impl Site {
             };
         }
         files::answer(&self, &request, &asked, rules).await
+    }
+
+    /// Whether the answer says what the server knows of itself, and is made at once.
+    fn only_shows(&self, request: &Request, host: usize) -> bool {
+        let mut path = Vec::new();
+        let reads = matches!(request.method(), Method::Get | Method::Head) && !request.has_body();
+        if !reads || normalise(request.path(), &mut path).is_err() {
+            return false;
+        }
+        let Ok(path) = std::str::from_utf8(&path) else {
+            return false;
+        };
+        match self.tree.rules(host, path).handler {
+            Special::ServerStatus => true,
+            #[cfg(feature = "diagnostics")]
+            Special::Diagnostics => diagnostics::only_shows(request.query()),
+            _ => false,
+        }
     }
 
     /// Whether the client may see it; a refusal is logged.
