@@ -18,6 +18,22 @@ pub struct Origin {
     pub text: Arc<str>,
 }
 
+impl Origin {
+    /// The place of `part` within this one; this one, if `part` is not written here as it is.
+    #[must_use]
+    pub fn part(&self, part: &str) -> Self {
+        let here = self.text.get(self.span.clone()).unwrap_or_default();
+        let Some(at) = here.find(part) else {
+            return self.clone();
+        };
+        Self {
+            column: self.column + here[..at].chars().count() as u32,
+            span: self.span.start + at..self.span.start + at + part.len(),
+            ..self.clone()
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)

@@ -109,7 +109,7 @@ table! {
     "ListenBacklog" [], 1..1, SERVER, "511", E, "the most connections the kernel queues";
     "ListenCoresBucketsRatio" [], 1..1, SERVER, "0", E, "processor cores for each socket of an address, 0 for one socket in all";
     "LockFile" [], 1..1, SERVER, "", E, "the file used by AcceptMutex flock and fcntl";
-    "LogFormat" [], 1..2, SERVER, "", E, "a log format and its nickname";
+    "LogFormat" [], 1..2, SV, "", E, "a log format and its nickname";
     "LogLevel" [], 1..ANY, SV, "warn", E, "the least severity logged, also module:level for one module";
     "MaxClients" ["MaxRequestWorkers"], 1..1, SERVER, "400", E, "the most requests served at once";
     "MaxKeepAliveRequests" [], 1..1, SV, "100", E, "the most requests of a connection, 0 for no bound";

@@ -59,8 +59,6 @@ pub struct Config {
     pub extended_status: Option<Located<bool>>,
     /// `TypesConfig`, absolute.
     pub types_config: Option<Located<PathBuf>>,
-    /// `LogFormat` with a nickname, as (nickname, format); `common` and `combined` are always there.
-    pub log_formats: Vec<(String, String)>,
     /// The main server.
     pub main: HostSettings,
     /// `<VirtualHost>`s in file order, with everything inherited from the main server.
@@ -128,6 +126,8 @@ pub struct HostSettings {
     pub log_level: Located<LogLevel>,
     /// `LogLevel module:level`, the module as its messages name it (without `mod_`, `.c` and `_module`).
     pub module_log_levels: Vec<(String, LogLevel)>,
+    /// `LogFormat`, as (nickname, format); `common` and `combined` are always there, a virtual host has the main server's.
+    pub log_formats: Vec<(String, Located<String>)>,
     /// `CustomLog`.
     pub custom_logs: Vec<Located<CustomLog>>,
     /// Per-directory settings written outside any section.
@@ -281,8 +281,8 @@ pub enum LogTarget {
 pub struct CustomLog {
     /// Where it goes.
     pub target: LogTarget,
-    /// The format itself, nickname resolved.
-    pub format: String,
+    /// The format itself, nickname resolved, and where it is written.
+    pub format: Located<String>,
 }
 
 /// A file that was read.

@@ -249,7 +249,7 @@ fn grammar_continues_quotes_expands_and_chooses() {
     assert_eq!(c.main.server_name.as_ref().unwrap().value, "a.example:80");
     assert_eq!(*c.main.timeout, Duration::from_secs(7));
     assert_eq!(*c.main.keep_alive_timeout, Duration::from_millis(500));
-    assert_eq!(c.main.custom_logs[0].format, "%h \"%r\"");
+    assert_eq!(c.main.custom_logs[0].format.value, "%h \"%r\"");
 }
 
 #[test]
@@ -383,20 +383,38 @@ fn include_reads_a_directory_to_its_depth() {
 #[test]
 fn a_virtual_host_has_its_own_logs_and_formats_may_come_later() {
     let c = config(
-        "Listen 80\nCustomLog a n\n<VirtualHost *>\nCustomLog b n\n</VirtualHost>\nLogFormat %h n",
+        "Listen 80\nCustomLog a n\n<VirtualHost *>\nCustomLog b n\n</VirtualHost>\n\
+        <VirtualHost *>\nCustomLog c n\nLogFormat %U n\n</VirtualHost>\nLogFormat %h n",
     );
-    let formats = |logs: &[parkade_config::Located<parkade_config::CustomLog>]| {
-        logs.iter().map(|l| l.format.clone()).collect::<Vec<_>>()
+    let formats = |host: &parkade_config::HostSettings| {
+        let logs = host.custom_logs.iter();
+        logs.map(|l| l.format.value.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(formats(&c.main.custom_logs), ["%h"]);
-    assert_eq!(formats(&c.virtual_hosts[0].settings.custom_logs), ["%h"]);
+    assert_eq!(formats(&c.main), ["%h"]);
+    assert_eq!(formats(&c.virtual_hosts[0].settings), ["%h"]);
+    assert_eq!(formats(&c.virtual_hosts[1].settings), ["%U"]);
+    let written = c.main.custom_logs[0].format.at.as_ref().unwrap();
+    assert_eq!(
+        (written.line, written.column),
+        (10, 11),
+        "the format's, not the log's"
+    );
 }
 
 #[test]
-fn mutex_sets_the_accept_lock_only() {
-    let c = config("Listen 80\nMutex flock:/tmp default\nMutex sysvsem ssl-cache");
+fn mutex_sets_the_accept_lock_only_and_knows_apaches_others_by_name() {
+    let c = config("Listen 80\nMutex flock:/tmp default\nMutex sysvsem ssl-cache OmitPID");
     assert_eq!(*c.accept_mutex, parkade_config::AcceptMutex::Flock);
     assert!(c.lock_file.unwrap().ends_with("tmp/accept.lock"));
+    let found = read(&source("Listen 80\nMutex sysvsem mpm-accept ssl-cach")).unwrap_err();
+    let error = &found[0];
+    assert_eq!(error.message, "Mutex type ssl-cach is not valid");
+    assert_eq!((error.line(), error.column()), (Some(2), Some(26)));
+    let help = error.help.as_deref().unwrap();
+    assert!(
+        help.contains("mpm-accept") && help.contains("ssl-stapling"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub use net::next::{Carry, Copying, FileRange, Next, Output, Then};
 pub use net::service::{Attempt, Bursts, Fallible, Service, bursts};
 pub use net::tcp::{Incoming, TcpListener, TcpStream};
 pub use net::turns::AcceptLock;
+pub use net::written::Written;
 pub use park::peer::Peer;
 pub use runtime::{Affinity, Builder, Handle, Runtime, Workers, block_on};
 pub use time::{Deadline, Keepalive};

@@ -60,6 +60,8 @@ pub struct WorkerCounters {
     /// 1 while the listeners are out of the pollset.
     pub(crate) paused: Counter,
     pub(crate) adopted: Counter,
+    /// Bytes of free buffers.
+    pub(crate) retained: Counter,
 }
 
 impl WorkerCounters {
@@ -88,6 +90,7 @@ impl WorkerCounters {
             busy: Counter::zero(),
             paused: Counter::zero(),
             adopted: Counter::zero(),
+            retained: Counter::zero(),
         }
     }
 
@@ -109,6 +112,7 @@ impl WorkerCounters {
             &self.busy,
             &self.paused,
             &self.adopted,
+            &self.retained,
         ] {
             counter.set(0);
         }
@@ -143,6 +147,7 @@ impl WorkerCounters {
             lingering: gauge(&self.lingering),
             busy: self.busy.get() != 0,
             accepting: self.paused.get() == 0,
+            retained: self.retained.get(),
         }
     }
 }
@@ -241,6 +246,8 @@ pub struct WorkerMetrics {
     pub busy: bool,
     /// Its listeners are in its pollset.
     pub accepting: bool,
+    /// Bytes of free buffers that it keeps ([`crate::Builder::free_memory`]).
+    pub retained: u64,
 }
 
 impl Metrics {

@@ -55,15 +55,7 @@ pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<Diagnostic>), Vec
     let mut errors = Vec::new();
     let builtin = options.file.is_none();
     let named = identity(&config, builtin, &mut errors);
-    let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
-    for log in std::iter::once(&config.main)
-        .chain(hosts)
-        .flat_map(|h| &h.custom_logs)
-    {
-        if let Err(why) = Format::compile(&log.value.format) {
-            errors.push(Diagnostic::error(why, log.at.as_ref()));
-        }
-    }
+    formats(&config, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -76,6 +68,25 @@ pub(crate) fn load(options: &Options) -> Result<(Settings, Vec<Diagnostic>), Vec
         },
         notes,
     ))
+}
+
+/// Compiles every format that is written, in use or not.
+fn formats(config: &Config, errors: &mut Vec<Diagnostic>) {
+    let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
+    for host in std::iter::once(&config.main).chain(hosts) {
+        let named = host.log_formats.iter().map(|(_, format)| format);
+        let used = host.custom_logs.iter().map(|log| &log.format);
+        for format in named.chain(used) {
+            if let Err(bad) = Format::compile(format) {
+                let at = format.at.as_ref().map(|at| at.part(&bad.item));
+                let error = Diagnostic::error(bad.to_string(), at.as_ref());
+                // A format may be inherited, and named by several logs.
+                if !errors.contains(&error) {
+                    errors.push(error);
+                }
+            }
+        }
+    }
 }
 
 /// Looks User and Group up; they must exist even when they are not used.

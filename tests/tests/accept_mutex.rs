@@ -6,7 +6,7 @@
     reason = "in a test binary a failure is the message; clippy.toml covers only test functions"
 )]
 
-use parkade_tests::server::{Prepared, Server, signal};
+use parkade_tests::server::{Prepared, Server, binary, signal};
 use parkade_tests::{client, procfs, ready};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -327,6 +327,38 @@ fn children_whose_supervisor_was_killed_remove_its_semaphore() {
 }
 
 #[test]
+fn what_is_left_when_all_were_killed_is_removed_by_the_next_server() {
+    let mut server = start("AcceptMutex sysvsem\n");
+    five_hundred_requests(&server);
+    let semaphore = semaphores(&server)[0];
+    let all: Vec<u32> = children(&server);
+    // Stopped first, so that none can clean up behind the others.
+    all.iter().for_each(|pid| signal(*pid, libc::SIGSTOP));
+    signal(server.pid(), libc::SIGKILL);
+    all.iter().for_each(|pid| signal(*pid, libc::SIGKILL));
+    server.ended().unwrap();
+    assert!(exists(semaphore));
+    // One that is nobody's, in the same table.
+    // SAFETY: no memory of ours is touched.
+    let other = unsafe { libc::semget(libc::IPC_PRIVATE, 1, libc::IPC_CREAT | 0o600) };
+    let mut next = Command::new(binary().unwrap());
+    let mut next = next
+        .arg("-f")
+        .arg(server.root().join("parkade.conf"))
+        .spawn()
+        .unwrap();
+    let gone = ready::until("the end of the semaphore", PATIENCE, || !exists(semaphore));
+    ready::listening(server.address(), PATIENCE).unwrap();
+    signal(next.id(), libc::SIGTERM);
+    assert!(next.wait().unwrap().success());
+    gone.unwrap();
+    assert!(exists(other));
+    // SAFETY: as above.
+    unsafe { libc::semctl(other, 0, libc::IPC_RMID) };
+    assert!(!server.root().join("pid.sem").exists());
+}
+
+#[test]
 fn the_mutex_directive_names_mechanism_and_directory() {
     let mut server = start("AcceptMutex sysvsem\nMutex fcntl:locks mpm-accept\n");
     let file = lock_file(&server);
@@ -378,12 +410,16 @@ fn an_unknown_mechanism_is_refused_with_those_there_are() {
 
 /// Changes the configuration file and restarts; returns when the children of before have ended.
 fn restart(server: &Server, from: &str, to: &str) {
+    restart_by(libc::SIGUSR1, server, from, to);
+}
+
+fn restart_by(how: i32, server: &Server, from: &str, to: &str) {
     let path = server.root().join("parkade.conf");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} is not in {text}");
     fs::write(path, text.replace(from, to)).unwrap();
     let before = children(server);
-    signal(server.pid(), libc::SIGUSR1);
+    signal(server.pid(), how);
     ready::until("the next generation alone", PATIENCE, || {
         let now = children(server);
         now.len() == 2 && !now.iter().any(|child| before.contains(child))
@@ -443,12 +479,21 @@ fn a_restart_keeps_what_stays_and_removes_what_goes_with_its_last_child() {
 
 #[test]
 fn a_restart_while_somebody_has_the_lock_loses_nobody() {
+    restarted_under_a_foreign_lock(libc::SIGUSR1);
+}
+
+#[test]
+fn a_hard_restart_while_somebody_has_the_lock_loses_nobody() {
+    restarted_under_a_foreign_lock(libc::SIGHUP);
+}
+
+fn restarted_under_a_foreign_lock(how: i32) {
     let server = start("LockFile {root}/locks/accept.lock\nAcceptMutex flock\n");
     let mut waiting = Vec::new();
     from_outside(&server, flock, || {
         waiting = newcomers(&server);
         wait_in_vain(&server, &mut waiting);
-        restart(&server, "LogLevel debug", "LogLevel info");
+        restart_by(how, &server, "LogLevel debug", "LogLevel info");
     });
     are_answered(waiting);
     five_hundred_requests(&server);

@@ -9,13 +9,21 @@ use parkade_tests::server::{Server, signal};
 use parkade_tests::syscalls::SyscallCounter;
 use parkade_tests::{client, procfs, ready};
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn start(more: &str, files: &[(&str, &[u8])]) -> Server {
+    start_with(more, files, |_| {})
+}
+
+fn start_with(more: &str, files: &[(&str, &[u8])], change: impl FnOnce(&mut Command)) -> Server {
     let configuration = format!(
         "ServerRoot {{root}}\nListen {{listen}}\n{{user}}\nPidFile {{root}}/pid\nErrorLog {{root}}/error.log\n\
          LogLevel debug\nMaxKeepAliveRequests 0\nDocumentRoot {{root}}/site\n\
@@ -23,7 +31,7 @@ fn start(more: &str, files: &[(&str, &[u8])]) -> Server {
          <Location /push>\n  SetHandler parkade-diagnostics\n  Require local\n</Location>\n\
          <Location /server-status>\n  SetHandler server-status\n</Location>\n{more}\n"
     );
-    Server::start(&configuration, files).unwrap()
+    Server::start_with(&configuration, files, change).unwrap()
 }
 
 const SMALL: &[(&str, &[u8])] = &[
@@ -371,4 +379,121 @@ fn race_park_vs_timeout() {
         figures(&mut asking)["ConnsTotal"] == "1"
     })
     .unwrap();
+}
+
+/// Compiles what lets the server see its clock step back; `None` without a C compiler.
+fn clock_shim(folder: &Path) -> Option<PathBuf> {
+    let (source, shim) = (folder.join("clock.c"), folder.join("clock.so"));
+    fs::write(&source, include_str!("backward_clock.c")).unwrap();
+    let mut cc = Command::new("cc");
+    let cc = cc.args(["-shared", "-fPIC", "-O1", "-o"]);
+    let built = cc.args([&shim, &source]).arg("-ldl").output();
+    match built {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
+            Some(shim)
+        }
+        Err(e) => {
+            eprintln!("skipped: no C compiler ({e})");
+            None
+        }
+    }
+}
+
+/// Seconds of the day in a `Date` field or a log line: its last `HH:MM:SS`, as a year may stand before one.
+fn clock_in(text: &str) -> u32 {
+    let at = text.match_indices(':').map(|(at, _)| at);
+    let mut found = at.filter_map(|at| {
+        let clock = text.get(at.checked_sub(2)?..at + 6)?;
+        let parts: Vec<u32> = clock.split(':').map_while(|p| p.parse().ok()).collect();
+        (parts.len() == 3).then(|| parts[0] * 3600 + parts[1] * 60 + parts[2])
+    });
+    found.next_back().unwrap()
+}
+
+/// Whether `later` is an hour before `earlier`, give or take what a test may last; midnight may lie between.
+fn an_hour_back(earlier: &str, later: &str) -> bool {
+    let back = (clock_in(earlier) + 86_400 - clock_in(later)) % 86_400;
+    (3_600 - 120..=3_600).contains(&back)
+}
+
+#[test]
+fn backward_clock() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let Some(shim) = clock_shim(folder.path()) else {
+        return;
+    };
+    let back = folder.path().join("back");
+    let server = start_with(
+        "StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 2\nCustomLog {root}/x.log \"%t %U\"\n\
+         <Location /denied>\n  Require all denied\n</Location>",
+        SMALL,
+        |command| {
+            command
+                .env("LD_PRELOAD", &shim)
+                .env("BACKWARD_CLOCK", &back);
+        },
+    );
+    let ask = |stream: &mut TcpStream, path: &str| {
+        stream.write_all(&get(path)).unwrap();
+        let answer = client::read(stream, false).unwrap();
+        answer.header("date").unwrap().to_owned()
+    };
+    let ends = |mut stream: TcpStream| {
+        let began = Instant::now();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        assert!(began.elapsed() < PATIENCE);
+    };
+    let mut before = client::connect(server.address()).unwrap();
+    let date = ask(&mut before, "/a.txt");
+    let mut held = send(&server, &get("/push?wait=1500"));
+    ask(&mut client::connect(server.address()).unwrap(), "/denied/1");
+    fs::write(&back, "").unwrap();
+
+    // The date follows within a second, on a connection that lived before and on one that did not.
+    let mut after = client::connect(server.address()).unwrap();
+    ready::until("a date an hour back", PATIENCE, || {
+        an_hour_back(&date, &ask(&mut after, "/b.txt"))
+    })
+    .unwrap();
+    ask(&mut client::connect(server.address()).unwrap(), "/denied/2");
+    assert_eq!(client::read(&mut held, false).unwrap().status, 200);
+    // Nobody is forgotten, and nobody is sent away for the hour that seems to be missing.
+    ends(before);
+    ends(after);
+    ends(held);
+
+    let line = |log: &str, part: &str| {
+        let mut found = None;
+        ready::until(part, PATIENCE, || {
+            let text = server.text(log);
+            found = text.lines().find(|l| l.contains(part)).map(str::to_owned);
+            found.is_some()
+        })
+        .unwrap();
+        found.unwrap()
+    };
+    for (log, first, last) in [
+        ("x.log", " /a.txt", " /b.txt"),
+        ("error.log", ": /denied/1", ": /denied/2"),
+    ] {
+        // The first line behind the step may still be of the second before.
+        let last = line(log, last);
+        let last = server
+            .text(log)
+            .lines()
+            .rfind(|l| l.ends_with(last.split(' ').next_back().unwrap()))
+            .unwrap()
+            .to_owned();
+        assert!(an_hour_back(&line(log, first), &last), "{log}: {last}");
+    }
+    let uptime = figures(&mut client::connect(server.address()).unwrap())["ServerUptimeSeconds"]
+        .parse::<u64>()
+        .unwrap();
+    assert!(uptime < 600, "{uptime}");
+    let mut server = server;
+    assert!(server.stop().unwrap().success());
 }

@@ -9,7 +9,7 @@ use parkade_tests::client::{self, Response};
 use parkade_tests::ready;
 use parkade_tests::server::{Prepared, Server, signal};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -128,8 +128,7 @@ fn status_truth() {
             && is("IdleWorkers: 3")
     });
     assert!(found.is_ok(), "{last}");
-    let letters = last.lines().last().unwrap();
-    let letters = letters.strip_prefix("Scoreboard: ").unwrap();
+    let letters = &figures(&last)["Scoreboard"];
     let count = |wanted: char| letters.chars().filter(|c| *c == wanted).count();
     assert_eq!((letters.len(), count('W'), count('_')), (4, 1, 3));
     // The page says the same.
@@ -150,36 +149,55 @@ fn status_truth() {
 }
 
 #[test]
-fn requests_beyond_the_slots_are_seen_to_wait() {
-    // One thread takes requests in the order in which they come.
+fn when_all_slots_are_taken_the_server_still_says_what_it_does() {
     let server = start(
         "StartServers 1\nServerLimit 1\nThreadsPerChild 1\nMaxClients 2\nKeepAliveTimeout 300",
         &[("site/a.txt", b"x")],
     );
-    let mut streams: Vec<_> = (0..6).map(|_| ask(&server, "/a.txt")).collect();
-    for stream in &mut streams {
-        assert_eq!(client::read(stream, false).unwrap().status, 200);
-    }
-    let paths = [
-        "/push?wait=1000",
-        "/push?wait=10000",
-        "/server-status?auto",
-        "/push?wait=1",
-        "/push?wait=1",
-        "/push?wait=1",
-    ];
-    for (stream, path) in streams.iter_mut().zip(paths) {
+    // Longer than anybody here waits.
+    let mut streams: Vec<_> = (0..2).map(|_| ask(&server, "/push?wait=60000")).collect();
+    let mut asking = client::connect(server.address()).unwrap();
+    let mut get = |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
-    }
-    let seen = text(client::read(&mut streams[2], false).unwrap());
-    for line in [
+        asking.write_all(request.as_bytes()).unwrap();
+        text(client::read(&mut asking, false).unwrap())
+    };
+    let shows = |text: &str, line: &str| text.lines().any(|l| l == line);
+    ready::until("two busy slots", PATIENCE, || {
+        shows(&get("/server-status?auto"), "Scoreboard: WW")
+    })
+    .unwrap();
+    streams.extend((0..3).map(|_| ask(&server, "/push?wait=1")));
+    let mut seen = String::new();
+    let lines = [
         "BusyWorkers: 2",
         "IdleWorkers: 0",
+        "ConnsTotal: 6",
         "ConnsAsyncWaitIO: 3",
+        "ConnsAsyncKeepAlive: 0",
         "Scoreboard: WW",
-    ] {
-        assert!(seen.lines().any(|l| l == line), "{line}: {seen}");
+    ];
+    let waiting = ready::until("three that wait", PATIENCE, || {
+        seen = get("/server-status?auto");
+        lines.iter().all(|line| shows(&seen, line))
+    });
+    assert!(waiting.is_ok(), "{seen}");
+    assert!(get("/server-status").contains("</span>3 waiting"));
+    let board = get("/push?board");
+    assert!(board.contains(" busy=3 waiting=3 "), "{board}");
+    assert_eq!(
+        get("/push?pid").trim(),
+        server.children().unwrap()[0].to_string()
+    );
+    // What does more than to look waits its turn, and so does a file.
+    let mut waits = [ask(&server, "/push?board&wait=1"), ask(&server, "/a.txt")];
+    ready::until("five that wait", PATIENCE, || {
+        shows(&get("/server-status?auto"), "ConnsAsyncWaitIO: 5")
+    })
+    .unwrap();
+    for stream in &mut waits {
+        stream.set_nonblocking(true).unwrap();
+        assert!(stream.read(&mut [0]).is_err());
     }
 }
 
@@ -292,6 +310,7 @@ fn monitoring_programs_read_it() {
         "ConnsAsyncWaitIO",
         "GracefulWorkers",
         "DurationPerReq",
+        "BuffersRetainedBytes",
     ] {
         assert!(all.contains_key(key), "{key}: {text}");
     }
@@ -564,4 +583,23 @@ fn the_check_has_nothing_to_say_of_it() {
         !said.contains("server-status") && !said.contains("ExtendedStatus"),
         "{said}"
     );
+}
+
+#[test]
+fn it_says_how_much_memory_free_buffers_keep() {
+    let server = start(
+        "StartServers 1\nServerLimit 1\nThreadsPerChild 1\nMaxClients 20\nMaxMemFree 64",
+        &[("site/a.txt", b"x")],
+    );
+    let seen = until(&server, |seen| {
+        // Each of these has a buffer of its own while it waits, and they wait together unless the machine is slow.
+        let streams: Vec<_> = (0..16).map(|_| ask(&server, "/push?wait=200")).collect();
+        for mut stream in streams {
+            assert_eq!(client::read(&mut stream, false).unwrap().status, 200);
+        }
+        // Four buffers may be kept; one of them is in use while this is asked.
+        number(seen, "BuffersRetainedBytes") >= 3 * 16384
+    });
+    assert!(number(&seen, "BuffersRetainedBytes") <= 65536, "{seen:?}");
+    assert!(text(server.get("/server-status").unwrap()).contains("Free buffers kept: "));
 }

@@ -38,10 +38,6 @@ pub(super) fn config(root: PathBuf) -> Config {
         wake_coalescing: None,
         extended_status: None,
         types_config: None,
-        log_formats: vec![
-            ("common".into(), COMMON.into()),
-            ("combined".into(), COMBINED.into()),
-        ],
         main: host(),
         virtual_hosts: Vec::new(),
         defines: Vec::new(),
@@ -88,6 +84,10 @@ fn host() -> HostSettings {
         error_log: None,
         log_level: Located::default_value(LogLevel::Warn),
         module_log_levels: Vec::new(),
+        log_formats: vec![
+            ("common".into(), Located::default_value(COMMON.into())),
+            ("combined".into(), Located::default_value(COMBINED.into())),
+        ],
         custom_logs: Vec::new(),
         base: DirSettings::default(),
         sections: Vec::new(),

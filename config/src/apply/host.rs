@@ -111,13 +111,21 @@ impl Apply<'_> {
                 if let Some(third) = node.args.get(2) {
                     self.error("CustomLog: conditions are not supported", third);
                 }
-                let given = node.args.get(1).map_or("common", |w| &*w.text);
+                let Some(given) = node.args.get(1) else {
+                    return;
+                };
                 // A nickname until `finish`, since LogFormat may come later.
                 let log = CustomLog {
                     target: self.target(word),
-                    format: given.to_owned(),
+                    format: Located::new(given.text.clone(), given.at.clone()),
                 };
                 host.custom_logs.push(Located::new(log, at()));
+            }
+            "LogFormat" => {
+                let nick = node.args.get(1).map_or("", |w| &*w.text).to_owned();
+                host.log_formats.retain(|(name, _)| *name != nick);
+                let format = Located::new(word.text.clone(), at());
+                host.log_formats.push((nick, format));
             }
             "HostnameLookups" => {
                 if !word.text.eq_ignore_ascii_case("off") {

@@ -333,22 +333,14 @@ fn protects(node: &Node) -> Option<&'static str> {
 }
 
 fn resolve_nicknames(config: &mut Config) {
-    let Config {
-        main,
-        virtual_hosts,
-        log_formats,
-        ..
-    } = config;
-    let hosts = virtual_hosts.iter_mut().map(|host| &mut host.settings);
-    for log in std::iter::once(main)
-        .chain(hosts)
-        .flat_map(|host| &mut host.custom_logs)
-    {
-        let found = log_formats
-            .iter()
-            .find(|(nick, _)| *nick == log.value.format);
-        if let Some((_, format)) = found {
-            log.value.format.clone_from(format);
+    let hosts = config.virtual_hosts.iter_mut().map(|h| &mut h.settings);
+    for host in std::iter::once(&mut config.main).chain(hosts) {
+        for log in &mut host.custom_logs {
+            let mut formats = host.log_formats.iter();
+            let found = formats.find(|(nick, _)| *nick == *log.value.format);
+            if let Some((_, format)) = found {
+                log.value.format.clone_from(format);
+            }
         }
     }
 }

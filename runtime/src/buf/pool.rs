@@ -24,6 +24,8 @@ struct Pool {
     lent: Cell<usize>,
     /// Bytes given up since the allocator was last asked.
     surplus: Cell<usize>,
+    /// Hears how many bytes of free buffers are kept.
+    tell: Box<dyn Fn(usize)>,
 }
 
 impl Pool {
@@ -32,7 +34,8 @@ impl Pool {
         self.lent.set(self.lent.get() - 1);
         let mut free = self.free.borrow_mut();
         if free.len() < self.most {
-            return free.push(memory);
+            free.push(memory);
+            return (self.tell)(free.len() * CAPACITY);
         }
         drop(memory);
         self.surplus.set(self.surplus.get() + CAPACITY);
@@ -45,8 +48,9 @@ impl Pool {
 }
 
 impl BufferPool {
-    /// Keeps at most so many bytes of free buffers, but never less than one buffer; 0 is without bound.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Keeps at most so many bytes of free buffers, but never less than one buffer; 0 is without bound. `tell` hears how
+    /// many they are.
+    pub(crate) fn new(most: usize, tell: impl Fn(usize) + 'static) -> Self {
         Self(Rc::new(Pool {
             free: RefCell::default(),
             most: match most {
@@ -55,18 +59,22 @@ impl BufferPool {
             },
             lent: Cell::new(0),
             surplus: Cell::new(0),
+            tell: Box::new(tell),
         }))
     }
 
     /// A free buffer, or a new one.
     pub(crate) fn take(&self) -> Buffer {
         self.0.lent.set(self.0.lent.get() + 1);
-        let memory = self
-            .0
-            .free
-            .borrow_mut()
-            .pop()
-            .unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice());
+        let mut free = self.0.free.borrow_mut();
+        let memory = match free.pop() {
+            Some(memory) => {
+                (self.0.tell)(free.len() * CAPACITY);
+                memory
+            }
+            None => vec![0; CAPACITY].into_boxed_slice(),
+        };
+        drop(free);
         Buffer {
             memory,
             start: 0,
@@ -186,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_recycled_and_never_grows() {
-        let pool = BufferPool::new(KEPT);
+        let pool = BufferPool::new(KEPT, |_| {});
         let mut buffer = pool.take();
         let at = buffer.memory.as_ptr();
         assert_eq!(buffer.extend_from_slice(&vec![7; CAPACITY + 1]), CAPACITY);
@@ -201,17 +209,23 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_the_bound_and_one_buffer_always() {
         for (bytes, kept) in [(3 * CAPACITY, 3), (4 * CAPACITY - 1, 3), (1, 1), (0, 100)] {
-            let pool = BufferPool::new(bytes);
+            let told = Rc::new(Cell::new(0));
+            let tell = told.clone();
+            let pool = BufferPool::new(bytes, move |bytes| tell.set(bytes));
             let lent: Vec<Buffer> = (0..100).map(|_| pool.take()).collect();
             drop(lent);
             let Pool { free, lent, .. } = &*pool.0;
             assert_eq!((free.borrow().len(), lent.get()), (kept, 0), "{bytes}");
+            assert_eq!(told.get(), kept * CAPACITY, "{bytes}");
+            let again = pool.take();
+            assert_eq!(told.get(), (kept - 1) * CAPACITY, "{bytes}");
+            drop(again);
         }
     }
 
     #[test]
     fn the_allocator_is_asked_when_a_burst_ebbs_away_and_not_before() {
-        let pool = BufferPool::new(CAPACITY);
+        let pool = BufferPool::new(CAPACITY, |_| {});
         let mut lent: Vec<Buffer> = (0..100).map(|_| pool.take()).collect();
         let surplus = || pool.0.surplus.get() / CAPACITY;
         // One is kept; from then on each that comes back is surplus, until that is half of all.

@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::idle::{Idle, Idling};
 use super::next::Carry;
+use super::written::Written;
 use crate::buf::Buffer;
 use crate::park::peer::Peer;
 use crate::park::slots::{Cold, Slot};
@@ -296,6 +297,12 @@ impl Conn {
     pub fn set_carry(&mut self, carry: Carry) {
         self.home()
             .with_rare(self.cold(), |rare| rare.carry = Some(carry));
+    }
+
+    /// Who hears whether the [`crate::Next::Write`] that ends this burst is written to its end.
+    pub fn set_written(&mut self, written: Written) {
+        self.home()
+            .with_rare(self.cold(), |rare| rare.written = Some(written));
     }
 
     /// How many requests this connection has had.

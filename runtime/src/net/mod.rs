@@ -3,7 +3,7 @@
 //! `service` is the border to protocols, `conn` the handle a burst holds, `next` what a burst says at its end;
 //! `claim` is how whoever owns a slot reads and waits, `idle` the soft way to wait for the next request;
 //! `tcp` has the sockets of tasks, which `registered` puts into slots too;
-//! `output` and `linger` drive responses and closes that outlive their burst, as plain data; `accept` lets
+//! `output` and `linger` drive responses and closes that outlive their burst, as plain data (`written` hears how it went); `accept` lets
 //! connections in, `turns` by turns with other processes; `moving` gives them away to other processes and takes in theirs.
 
 pub(crate) mod accept;
@@ -19,3 +19,4 @@ mod resident;
 pub(crate) mod service;
 pub(crate) mod tcp;
 pub(crate) mod turns;
+pub(crate) mod written;

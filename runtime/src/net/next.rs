@@ -1,6 +1,7 @@
 //! What becomes of a connection after a burst.
 
 use super::conn::Conn;
+use super::written::Written;
 use crate::time::{Deadline, Keepalive};
 use bytes::Bytes;
 use std::fmt;
@@ -168,4 +169,6 @@ pub struct Carry {
 pub(crate) struct Rare {
     pub(crate) carry: Option<Carry>,
     pub(crate) writing: Option<(Output, Then)>,
+    /// Hears what becomes of the output.
+    pub(crate) written: Option<Written>,
 }

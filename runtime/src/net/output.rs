@@ -65,7 +65,12 @@ pub(crate) fn drive(worker: &Rc<Worker>, home: &Home, index: u32, generation: u3
             .add(before.saturating_sub(output.remaining()));
         match wrote {
             Err(_) => return home.close(index),
-            Ok(Progress::Done) => return go_on(worker, home, index, generation, then),
+            Ok(Progress::Done) => {
+                if let Some(written) = home.take_written(cold) {
+                    written.tell();
+                }
+                return go_on(worker, home, index, generation, then);
+            }
             Ok(Progress::Yield) => {
                 home.with_rare(cold, |rare| rare.writing = Some((output, then)));
                 return worker.queue(Job::Drive {

@@ -4,6 +4,7 @@ use crate::executor::flags::Ended;
 use crate::executor::inbox::{Inbox, Message};
 use crate::metrics::{Place, WorkerCounters};
 use crate::net::next::{Carry, Output, Rare, Then};
+use crate::net::written::Written;
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
 use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY};
@@ -205,7 +206,7 @@ impl Home {
         let mut all = self.rare.lock().unwrap_or_else(PoisonError::into_inner);
         let rare = all.get_mut(key)?;
         let out = f(rare);
-        if rare.carry.is_none() && rare.writing.is_none() {
+        if rare.carry.is_none() && rare.writing.is_none() && rare.written.is_none() {
             all.remove(key);
             cold.set_rare(None);
             if all.is_empty() {
@@ -231,13 +232,15 @@ impl Home {
         self.take_rare(cold, |rare| rare.writing.take())
     }
 
+    pub(crate) fn take_written(&self, cold: &Cold) -> Option<Written> {
+        self.take_rare(cold, |rare| rare.written.take())
+    }
+
     /// Gives the rare part back, if there is one.
     pub(crate) fn drop_rare(&self, cold: &Cold) {
         if cold.rare().is_some() {
-            self.take_rare(cold, |rare| {
-                *rare = Rare::default();
-                None::<()>
-            });
+            // Dropped outside the lock: somebody may hear of it.
+            drop(self.take_rare(cold, |rare| Some(std::mem::take(rare))));
         }
     }
 }

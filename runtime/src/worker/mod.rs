@@ -129,7 +129,10 @@ thread_local! {
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, home: Arc<Home>) -> Rc<Self> {
-        let pool = BufferPool::new(shared.free_memory);
+        let counts = home.clone();
+        let pool = BufferPool::new(shared.free_memory, move |bytes| {
+            counts.counters.retained.set(bytes as u64);
+        });
         let seat = (home.id as usize).checked_sub(shared.homes.len());
         let worker = Rc::new(Self {
             shared,

@@ -46,6 +46,8 @@ pub struct Decoder {
     state: State,
     left: u64,
     overhead: usize,
+    /// Lines of the trailers, as far as they have come.
+    trailers: Vec<u8>,
 }
 
 impl Default for Decoder {
@@ -54,6 +56,7 @@ impl Default for Decoder {
             state: State::Size(0),
             left: 0,
             overhead: 0,
+            trailers: Vec::new(),
         }
     }
 }
@@ -79,6 +82,12 @@ impl Decoder {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// The trailers (RFC 9112 section 7.1.2) that have come, each line with its end.
+    #[must_use]
+    pub fn trailers(&self) -> &[u8] {
+        &self.trailers
     }
 
     /// Looks at `input`, which begins where the last step ended.
@@ -152,6 +161,15 @@ impl Decoder {
                 _ => return Err(BAD),
             };
             at += 1;
+            let ends_line = self.state == State::TrailerStart && !self.trailers.is_empty();
+            if ends_line
+                || matches!(
+                    self.state,
+                    State::TrailerName | State::Trailer | State::TrailerLf
+                )
+            {
+                self.trailers.push(b);
+            }
             let framing = matches!(
                 self.state,
                 State::Size(_) | State::SizeLf | State::Data | State::DataCr | State::DataLf

@@ -174,3 +174,13 @@ fn digits(text: &[u8]) -> Option<u64> {
 fn trim(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }
+
+/// The value of the first line of this name.
+pub(crate) fn named<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    fields.split(|b| *b == b'\n').find_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        line[..colon]
+            .eq_ignore_ascii_case(name.as_bytes())
+            .then(|| line[colon + 1..].trim_ascii())
+    })
+}

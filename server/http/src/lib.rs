@@ -11,6 +11,7 @@ pub mod framing;
 pub mod head;
 mod hosts;
 mod limits;
+mod notes;
 mod outgoing;
 pub mod precondition;
 pub mod range;

@@ -148,6 +148,8 @@ pub(crate) struct Incoming {
     /// `100 Continue` is still to be said.
     pub(crate) expects: bool,
     pub(crate) failed: Option<Refusal>,
+    /// The lines of the trailers, once they have come.
+    pub(crate) trailers: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -181,6 +183,7 @@ impl Incoming {
             began: None,
             expects,
             failed: None,
+            trailers: Vec::new(),
         }
     }
 
@@ -252,6 +255,7 @@ impl Incoming {
                     Ok(Some(Bytes::new()))
                 }
                 Step::End(n) => {
+                    self.trailers = decoder.trailers().to_vec();
                     self.left = Left::Done;
                     self.input.consume(n);
                     Ok(None)

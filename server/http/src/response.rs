@@ -1,11 +1,13 @@
 //! Responses: a status, fields, and a body that may be bytes, a part of a file, or a stream.
 
 use crate::encode::{content_length, field};
-use crate::framing;
-use crate::status::reason;
+use crate::framing::{self, named};
+use crate::notes::Notes;
+use crate::status::{Refusal, reason};
 use bytes::Bytes;
 use futures_core::Stream;
 use parkade::FileRange;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -137,16 +139,6 @@ impl std::error::Error for InvalidField {}
 const CONTENT_TYPE: &str = "content-type";
 const SERVER: &str = "server";
 
-/// The value of the first line of this name.
-fn named<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    fields.split(|b| *b == b'\n').find_map(|line| {
-        let colon = memchr::memchr(b':', line)?;
-        line[..colon]
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| line[colon + 1..].trim_ascii())
-    })
-}
-
 /// An answer to a request.
 #[derive(Debug)]
 pub struct Response {
@@ -158,6 +150,7 @@ pub struct Response {
     pub(crate) close: bool,
     /// `fields` has a `Server` that takes the place of the server's.
     pub(crate) names_server: bool,
+    pub(crate) notes: Option<Box<Notes>>,
 }
 
 impl Response {
@@ -177,6 +170,7 @@ impl Response {
             body: Body::Empty,
             close: false,
             names_server: false,
+            notes: None,
         }
     }
 
@@ -201,6 +195,7 @@ impl Response {
             body,
             close: false,
             names_server: false,
+            notes: None,
         }
     }
 
@@ -221,6 +216,11 @@ impl Response {
         response
             .with_type("text/html; charset=utf-8")
             .with_body(Body::Bytes(page.into()))
+    }
+
+    /// The answer to what is not served; the note `error-notes` says why, as in Apache.
+    pub(crate) fn refusing(refusal: Refusal) -> Self {
+        Self::error(refusal.status()).with_note("error-notes", refusal.why())
     }
 
     /// 200 as prepared.
@@ -253,6 +253,20 @@ impl Response {
     pub fn closing(mut self) -> Self {
         self.close = true;
         self
+    }
+
+    /// The same with a word for observers under a name, in the place of an earlier one; it is not sent.
+    #[must_use]
+    pub fn with_note(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        let notes = self.notes.get_or_insert_default();
+        notes.set(name, value.into());
+        self
+    }
+
+    /// What [`Response::with_note`] said under this name.
+    #[must_use]
+    pub fn note(&self, name: &str) -> Option<&str> {
+        self.notes.as_ref()?.get(name)
     }
 
     /// Adds a field.

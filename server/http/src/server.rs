@@ -8,7 +8,7 @@ use crate::request::Request;
 use crate::response::Response;
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Attempt, Carry, Conn, Keepalive, Next, Service};
+use parkade::{Attempt, Carry, Conn, Keepalive, Next, Service, Written};
 use std::future::Future;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -76,6 +76,14 @@ pub struct Exchange<'a> {
     pub conn: &'a Conn,
 }
 
+impl Exchange<'_> {
+    /// The first value of a field of the request's trailers.
+    #[must_use]
+    pub fn trailer(&self, name: &str) -> Option<&[u8]> {
+        self.response.notes.as_ref()?.trailer(name)
+    }
+}
+
 /// Sees every exchange on one worker; it must not block.
 pub trait Observer: 'static {
     /// A request's head is complete. What is returned comes back as [`Exchange::began`].
@@ -83,8 +91,9 @@ pub trait Observer: 'static {
         0
     }
 
-    /// An answer is on its way.
-    fn exchange(&self, exchange: &Exchange<'_>);
+    /// An answer is on its way. What comes back is told when its last byte has been written, or never will be; such an
+    /// answer is sent by itself, not together with the next ones of a pipelining client.
+    fn exchange(&self, exchange: &Exchange<'_>) -> Option<Written>;
 }
 
 type MakeObserver = Box<dyn Fn() -> Box<dyn Observer> + Send + Sync>;

@@ -1,7 +1,7 @@
 //! What a panic below a burst leaves behind for others: nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use parkade::{Runtime, Workers};
+use parkade::{Runtime, Workers, Written};
 use parkade_http::{Exchange, Observer, Request, Response, Server};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,9 +10,10 @@ use std::time::Duration;
 struct Fussy;
 
 impl Observer for Fussy {
-    fn exchange(&self, exchange: &Exchange<'_>) {
+    fn exchange(&self, exchange: &Exchange<'_>) -> Option<Written> {
         let path = exchange.head.map(|head| head.path());
         assert_ne!(path, Some(&b"/boom"[..]), "asked to panic");
+        None
     }
 }
 

@@ -1,7 +1,8 @@
 //! `AcceptMutex`: what children take turns by when they accept.
 //!
 //! Each mechanism is a room of its own: `flock` and `fcntl` lock the LockFile (`file`), `posixsem` and `pthread` live in
-//! memory that the children share (`shared`), `sysvsem` in the kernel. The supervisor makes one before it forks; a child
+//! memory that the children share (`shared`), `sysvsem` in the kernel (`trace` lets a later
+//! server find it). The supervisor makes one before it forks; a child
 //! enters it before it gives up root. A holder that is killed gives it back: the kernel does that for `flock`, `fcntl` and
 //! `sysvsem`, the next one that tries for `pthread`, the supervisor for `posixsem`.
 //!
@@ -16,6 +17,7 @@ mod posixsem;
 mod pthread;
 mod shared;
 mod sysvsem;
+mod trace;
 
 use crate::log::{Level, write};
 use crate::scoreboard::Board;
@@ -24,7 +26,7 @@ use file::LockFile;
 use parkade::AcceptLock;
 use parkade_config::AcceptMutex as Mechanism;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -92,6 +94,12 @@ impl AcceptMutex {
         if let Some(before) = before.filter(|b| b.owner == owner && b.is(settings)) {
             return Ok(Some(before.clone()));
         }
+        // With one of before, the file names what children still use.
+        if before.is_none()
+            && let Some(path) = settings.pid_path()
+        {
+            trace::clean_up(&trace::path(path));
+        }
         let file = || {
             let path = lock_path(settings);
             match before.and_then(|b| b.file()).filter(|f| f.asked() == path) {
@@ -112,7 +120,8 @@ impl AcceptMutex {
             }
             Mechanism::Pthread => Kind::Pthread(Arc::new(pthread::Mutex::new().map_err(named)?)),
             Mechanism::SysvSem => {
-                let made = sysvsem::Semaphore::new(owner).map_err(named)?;
+                let pid_file = settings.pid_path().map(Path::to_owned);
+                let made = sysvsem::Semaphore::new(owner, pid_file).map_err(named)?;
                 Kind::SysvSem(Arc::new(made))
             }
         };

@@ -21,7 +21,7 @@ fn mutex(mechanism: Mechanism, folder: &std::path::Path) -> AcceptMutex {
         Mechanism::Fcntl => Kind::Fcntl(file()),
         Mechanism::PosixSem => Kind::PosixSem(Arc::new(Semaphore::new().unwrap())),
         Mechanism::Pthread => Kind::Pthread(Arc::new(pthread::Mutex::new().unwrap())),
-        Mechanism::SysvSem => Kind::SysvSem(Arc::new(sysvsem::Semaphore::new(None).unwrap())),
+        Mechanism::SysvSem => Kind::SysvSem(Arc::new(sysvsem::Semaphore::new(None, None).unwrap())),
         Mechanism::Flock | Mechanism::Default => Kind::Flock(file()),
     };
     AcceptMutex { kind, owner: None }

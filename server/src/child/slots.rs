@@ -2,7 +2,8 @@
 //!
 //! A slot is taken when a request has come whole and its answer needs more than memory, and given back when the answer
 //! is made: connections that are parked, that are written to or that linger hold none. Requests beyond the slots wait
-//! in order of arrival; none is refused. What is answered from memory at once takes none: its thread is the bound.
+//! in order of arrival; none is refused. What is answered from memory at once takes none: its thread is the bound. What
+//! shows the server's state is answered without one when all are taken, as it is wanted just then.
 
 use crate::scoreboard::{Beginning, Board, Child, Detail, Doing, monotonic};
 use parkade_http::Request;
@@ -25,6 +26,8 @@ pub(crate) struct Slots {
 #[derive(Default)]
 struct Queue {
     taken: u32,
+    /// Requests that are answered without a slot, as all are taken.
+    outside: u32,
     next: u64,
     waiting: VecDeque<(u64, Waker)>,
     /// Tickets of waiters that have a slot and do not know it yet, with that slot.
@@ -76,6 +79,34 @@ impl Slots {
         }
     }
 
+    /// For an answer that is made at once and must not wait: a slot, if one is free.
+    pub(crate) fn try_take(&self) -> Option<Slot<'_>> {
+        let number = self.pick(&mut self.lock())?;
+        Some(Slot {
+            slots: self,
+            number,
+            begun: false,
+        })
+    }
+
+    /// Counts a request that is answered without a slot, until the value is dropped.
+    pub(crate) fn outside(&self) -> Outside<'_> {
+        let mut queue = self.lock();
+        queue.outside += 1;
+        self.show(&queue);
+        Outside(self)
+    }
+
+    /// The number of a free slot, which is taken.
+    fn pick(&self, queue: &mut Queue) -> Option<usize> {
+        (queue.taken < self.most).then(|| {
+            let number = queue.pick();
+            self.say(number, Doing::Writing);
+            self.show(queue);
+            number
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +118,7 @@ impl Slots {
     /// Shows the numbers; the lock makes this child's threads one writer.
     fn show(&self, queue: &Queue) {
         if let Some(record) = self.record() {
-            record.busy.store(queue.taken, Relaxed);
+            record.busy.store(queue.taken + queue.outside, Relaxed);
             let waiting = u32::try_from(queue.waiting.len()).unwrap_or(u32::MAX);
             record.waiting.store(waiting, Relaxed);
         }
@@ -181,6 +212,17 @@ impl Drop for Slot<'_> {
     }
 }
 
+/// One request without a slot.
+pub(crate) struct Outside<'a>(&'a Slots);
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.outside -= 1;
+        self.0.show(&queue);
+    }
+}
+
 struct Wait<'a> {
     slots: &'a Slots,
     ticket: Option<u64>,
@@ -190,10 +232,7 @@ impl Wait<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut queue = self.slots.lock();
         let Some(ticket) = self.ticket else {
-            if queue.taken < self.slots.most {
-                let number = queue.pick();
-                self.slots.say(number, Doing::Writing);
-                self.slots.show(&queue);
+            if let Some(number) = self.slots.pick(&mut queue) {
                 return Poll::Ready(number);
             }
             let ticket = queue.next;
@@ -276,6 +315,21 @@ mod tests {
         drop(second);
         assert!(poll(&mut third).is_ready());
         assert_eq!(shown(&board), (0, 0), "it was dropped at once");
+    }
+
+    #[test]
+    fn a_request_without_a_slot_is_counted_and_takes_none() {
+        let (slots, board) = slots(1);
+        let held = slots.try_take();
+        assert!(held.is_some() && slots.try_take().is_none());
+        let outside = slots.outside();
+        let mut waits = pin!(slots.take());
+        assert!(poll(&mut waits).is_pending());
+        assert_eq!(shown(&board), (2, 1));
+        drop(outside);
+        assert_eq!(shown(&board), (1, 1));
+        drop(held);
+        assert!(poll(&mut waits).is_ready());
     }
 
     #[test]

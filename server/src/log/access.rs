@@ -3,19 +3,21 @@
 //! A worker gathers the lines of a turn and writes them together at its end: a task of its own is woken by the first
 //! line and runs behind the bursts. No line waits for a timer, and an idle worker stays idle.
 
-use super::format::{Format, What};
+use super::format::{Format, USUAL};
 use super::line::{self, Host, Moment};
 use super::sink::Sink;
 use super::{Level, write};
+use parkade::Written;
 use parkade_config::{Config, HostSettings, LogTarget};
 use parkade_http::{Exchange, Observer};
 use rustix::time::{ClockId, clock_gettime};
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Lines are written when they are so many bytes.
 const MANY: usize = 16 * 1024;
@@ -29,9 +31,25 @@ pub(crate) struct AccessLogs(Arc<Logs>);
 struct Logs {
     sinks: Vec<Sink>,
     /// By host number: where its lines go and how they look.
-    hosts: Vec<(Host, Vec<(usize, Format)>)>,
-    /// Some format asks how long a request took.
+    hosts: Vec<(Host, Vec<Log>)>,
+    /// Some format asks when a request came.
     times: bool,
+}
+
+impl Logs {
+    fn write(&self, sink: usize, lines: &[u8]) {
+        if let Some(lost) = self.sinks[sink].write(lines, INFO) {
+            write("log_config", Level::Error, &lost);
+        }
+    }
+}
+
+/// One `CustomLog`.
+struct Log {
+    sink: usize,
+    format: Format,
+    /// Its lines wait until it is known what became of the answer.
+    waits: bool,
 }
 
 impl AccessLogs {
@@ -54,15 +72,18 @@ impl AccessLogs {
                         sinks.len() - 1
                     }
                 };
-                logs.push((sink, format));
+                logs.push(Log {
+                    sink,
+                    waits: format.asks_end(),
+                    format,
+                });
             }
             hosts.push((host(settings), logs));
         }
         let times = hosts
             .iter()
             .flat_map(|(_, logs)| logs)
-            .flat_map(|(_, format)| &format.0)
-            .any(|item| matches!(item.what, What::Duration(_)));
+            .any(|log| log.format.asks_time());
         Ok(Self(Arc::new(Logs {
             sinks,
             hosts,
@@ -84,17 +105,13 @@ impl AccessLogs {
         self.0.sinks.is_empty()
     }
 
-    /// One worker's writer.
+    /// One worker's writer; made on the worker's thread.
     pub(crate) fn writer(&self) -> Box<dyn Observer> {
-        let lines = vec![Vec::new(); self.0.sinks.len()];
+        let gathered = Gathered::new(self.0.clone());
+        HERE.set(Rc::downgrade(&gathered));
         Box::new(Writer {
             logs: self.0.clone(),
-            gathered: Rc::new(RefCell::new(Gathered {
-                logs: self.0.clone(),
-                lines,
-                woken: false,
-                waker: None,
-            })),
+            gathered,
             time: RefCell::default(),
         })
     }
@@ -113,6 +130,11 @@ fn host(settings: &HostSettings) -> Host {
     }
 }
 
+thread_local! {
+    /// What the writer made last on this thread has gathered.
+    static HERE: RefCell<Weak<RefCell<Gathered>>> = const { RefCell::new(Weak::new()) };
+}
+
 /// Lines that wait to be written, by sink.
 struct Gathered {
     logs: Arc<Logs>,
@@ -124,14 +146,32 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn new(logs: Arc<Logs>) -> Rc<RefCell<Self>> {
+        let lines = vec![Vec::new(); logs.sinks.len()];
+        Rc::new(RefCell::new(Self {
+            logs,
+            lines,
+            woken: false,
+            waker: None,
+        }))
+    }
+
+    /// What `write` appends is the line of a sink.
+    fn line(&mut self, sink: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let lines = &mut self.lines[sink];
+        write(lines);
+        lines.push(b'\n');
+        if lines.len() >= MANY {
+            self.flush(sink);
+        }
+    }
+
     fn flush(&mut self, sink: usize) {
         let lines = &mut self.lines[sink];
         if lines.is_empty() {
             return;
         }
-        if let Some(lost) = self.logs.sinks[sink].write(lines, INFO) {
-            write("log_config", Level::Error, &lost);
-        }
+        self.logs.write(sink, lines);
         lines.clear();
         lines.shrink_to(MANY);
     }
@@ -155,62 +195,117 @@ impl Observer for Writer {
         if self.logs.times { nanoseconds() } else { 0 }
     }
 
-    fn exchange(&self, exchange: &Exchange<'_>) {
+    fn exchange(&self, exchange: &Exchange<'_>) -> Option<Written> {
         let host = crate::site::host_of(exchange.host);
-        let Some((host, logs)) = self.logs.hosts.get(host).or(self.logs.hosts.first()) else {
-            return;
-        };
+        let (host, logs) = self.logs.hosts.get(host).or(self.logs.hosts.first())?;
         if logs.is_empty() {
-            return;
-        }
-        let mut time = self.time.borrow_mut();
-        if time.0 != exchange.seconds {
-            let text = jiff::Zoned::now()
-                .strftime("[%d/%b/%Y:%H:%M:%S %z]")
-                .to_string();
-            *time = (exchange.seconds, text);
+            return None;
         }
         let took = match exchange.began {
             0 => 0,
             began => nanoseconds().saturating_sub(began),
         };
-        let moment = Moment {
-            time: &time.1,
+        let time = self.time(exchange.seconds, took);
+        let mut moment = Moment {
+            time: &time,
             took,
+            connection: if exchange.keep_alive { b'+' } else { b'-' },
         };
+        let mut late = Vec::new();
         let mut gathered = self.gathered.borrow_mut();
-        for (sink, format) in logs {
-            let lines = &mut gathered.lines[*sink];
-            line::write(format, exchange, host, &moment, lines);
-            lines.push(b'\n');
-            if lines.len() >= MANY {
-                gathered.flush(*sink);
+        for log in logs {
+            let write = |moment: &Moment<'_>, out: &mut Vec<u8>| {
+                line::write(&log.format, exchange, host, moment, out);
+            };
+            if !log.waits {
+                gathered.line(log.sink, |out| write(&moment, out));
+                continue;
             }
+            let mut lines = Late {
+                sink: log.sink,
+                ..Late::default()
+            };
+            write(&moment, &mut lines.whole);
+            moment.connection = b'X';
+            write(&moment, &mut lines.aborted);
+            moment.connection = if exchange.keep_alive { b'+' } else { b'-' };
+            late.push(lines);
         }
-        if std::mem::replace(&mut gathered.woken, true) {
-            return;
-        }
-        let waker = gathered.waker.clone();
         drop(gathered);
-        match waker {
-            Some(waker) => waker.wake(),
-            None => self.start(),
+        if late.len() < logs.len() {
+            wake(&self.gathered);
         }
+        if late.is_empty() {
+            return None;
+        }
+        let logs = self.logs.clone();
+        Some(Written::new(move |whole| deliver(&logs, &late, whole)))
     }
 }
 
 impl Writer {
-    /// Starts the task that writes what has been gathered, whenever it is woken.
-    fn start(&self) {
-        let gathered = self.gathered.clone();
-        drop(parkade::spawn(poll_fn(move |cx| {
-            let mut gathered = gathered.borrow_mut();
-            gathered.woken = false;
-            gathered.flush_all();
-            gathered.waker.get_or_insert_with(|| cx.waker().clone());
-            Poll::<()>::Pending
-        })));
+    /// `%t` of a request that has taken so many nanoseconds.
+    fn time(&self, now: u64, took: u64) -> Ref<'_, str> {
+        // A worker's seconds are good enough for what was answered at once.
+        let began = (took >= 1_000_000).then(|| line::began(SystemTime::now(), took));
+        let second = began
+            .and_then(|began| began.duration_since(UNIX_EPOCH).ok())
+            .map_or(now, |since| since.as_secs());
+        if self.time.borrow().0 != second {
+            let moment = UNIX_EPOCH + Duration::from_secs(second);
+            let text = line::formatted(moment, USUAL).unwrap_or_default();
+            *self.time.borrow_mut() = (second, text);
+        }
+        Ref::map(self.time.borrow(), |(_, text)| &**text)
     }
+}
+
+/// A line whose request is answered, but not yet wholly written.
+#[derive(Default)]
+struct Late {
+    sink: usize,
+    whole: Vec<u8>,
+    /// The line where the client is gone before the end.
+    aborted: Vec<u8>,
+}
+
+/// Puts late lines beside those that this thread has gathered, or writes them where it gathers none.
+fn deliver(logs: &Arc<Logs>, late: &[Late], whole: bool) {
+    let here = HERE.with_borrow(Weak::upgrade);
+    for one in late {
+        let line = if whole { &one.whole } else { &one.aborted };
+        match here.as_ref().and_then(|here| here.try_borrow_mut().ok()) {
+            Some(mut here) if Arc::ptr_eq(&here.logs, logs) => {
+                here.line(one.sink, |out| out.extend_from_slice(line));
+            }
+            _ => logs.write(one.sink, &[line, &b"\n"[..]].concat()),
+        }
+    }
+    if let Some(here) = here {
+        wake(&here);
+    }
+}
+
+/// Wakes the task that writes what has been gathered, or starts it.
+fn wake(gathered: &Rc<RefCell<Gathered>>) {
+    let waker = {
+        let mut gathered = gathered.borrow_mut();
+        if std::mem::replace(&mut gathered.woken, true) {
+            return;
+        }
+        gathered.waker.clone()
+    };
+    if let Some(waker) = waker {
+        return waker.wake();
+    }
+    let gathered = gathered.clone();
+    drop(parkade::spawn(poll_fn(move |cx| {
+        let mut gathered = gathered.borrow_mut();
+        gathered.woken = false;
+        gathered.flush_all();
+        gathered.waker.get_or_insert_with(|| cx.waker().clone());
+        Poll::<()>::Pending
+    })));
 }
 
 impl Drop for Writer {

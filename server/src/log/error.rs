@@ -1,10 +1,13 @@
 //! The error log: one line per event, one write(2) per line.
 
+use super::format::Format;
 use super::sink::Sink;
 use parkade_config::{Config, LogLevel, LogTarget};
 use std::fs::File;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Severity, most severe first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -66,6 +69,8 @@ struct ErrorLog {
     level: Level,
     /// Levels of single modules.
     modules: Vec<(String, Level)>,
+    /// Lines about a request have a number, as some access log names it.
+    ids: bool,
 }
 
 impl ErrorLog {
@@ -100,6 +105,8 @@ pub(crate) fn prepare(config: &Config) -> io::Result<Opened> {
     let mut all = Vec::new();
     let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
     for settings in std::iter::once(&config.main).chain(hosts) {
+        let mut formats = settings.custom_logs.iter().map(|log| &log.format);
+        let ids = formats.any(|f| Format::compile(f).is_ok_and(|f| f.asks_log_id()));
         let sink = match settings.error_log.as_ref().map(|t| &t.value) {
             None => None,
             Some(target) => match opened.iter().find(|(t, _)| *t == target) {
@@ -119,6 +126,7 @@ pub(crate) fn prepare(config: &Config) -> io::Result<Opened> {
                 .iter()
                 .map(|(module, level)| (module.clone(), Level::of(level)))
                 .collect(),
+            ids,
         });
     }
     Ok(Opened(all))
@@ -156,7 +164,7 @@ pub(crate) fn write(module: &str, level: Level, message: &str) {
 }
 
 /// Writes one line to the log of a host.
-pub(crate) fn write_for(host: usize, module: &str, level: Level, message: &str) {
+fn write_for(host: usize, module: &str, level: Level, message: &str) {
     let logs = logs();
     let log = logs.get(host).or(logs.first());
     if !log.map_or(level <= Level::Notice, |log| log.shows(module, level)) {
@@ -168,6 +176,41 @@ pub(crate) fn write_for(host: usize, module: &str, level: Level, message: &str) 
         Some(sink) => drop(sink.write(&line, level.severity())),
         None => drop(io::stderr().lock().write_all(&line)),
     }
+}
+
+/// Writes one line about a request to the log of its host. Where an access log of the host has `%L`, the line begins with
+/// a number that no other request has; it comes back.
+pub(crate) fn write_about(
+    host: usize,
+    module: &str,
+    level: Level,
+    message: &str,
+) -> Option<String> {
+    let numbered = {
+        let logs = logs();
+        let log = logs.get(host).or(logs.first())?;
+        log.ids && log.shows(module, level)
+    };
+    if !numbered {
+        write_for(host, module, level, message);
+        return None;
+    }
+    let id = log_id();
+    write_for(host, module, level, &format!("[R:{id}] {message}"));
+    Some(id)
+}
+
+/// Unique on this machine: the time, this process and a count.
+fn log_id() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    format!(
+        "{:x}-{:x}-{:x}",
+        now.unwrap_or_default().as_micros(),
+        std::process::id(),
+        // Nothing else depends on it.
+        COUNT.fetch_add(1, Relaxed)
+    )
 }
 
 fn line(module: &str, level: Level, message: &str) -> Vec<u8> {
@@ -221,6 +264,7 @@ mod tests {
                 ("authz_core".into(), Level::Debug),
                 ("core".into(), Level::Crit),
             ],
+            ids: false,
         };
         for (module, level, shown) in [
             ("x", Level::Info, false),

@@ -1,5 +1,11 @@
 //! LogFormat, compiled once into items: <https://httpd.apache.org/docs/2.4/mod/mod_log_config.html>.
 
+use super::escape;
+use std::fmt;
+
+/// `%t`, for strftime(3).
+pub(super) const USUAL: &str = "[%d/%b/%Y:%H:%M:%S %z]";
+
 /// What one item writes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum What {
@@ -9,14 +15,24 @@ pub(super) enum What {
     Client,
     /// `%A`: our address.
     LocalAddress,
-    /// `%l`, `%u`, `%L`, `%R`, `%{…}e`, `%{…}n`, `%{…}^ti`, `%{…}^to`: there is none of it here.
+    /// `%l`, `%u`: nobody is asked for a name. `%{…}^to`: no answer has trailers.
     Nothing,
-    /// `%t`.
+    /// `%t`: when the request came.
     Time,
     /// `%{…}t` with a strftime(3) format.
-    TimeAs(String),
+    TimeAs(End, String),
     /// `%{sec}t`, `%{msec}t`, `%{usec}t`, `%{msec_frac}t`, `%{usec_frac}t`.
-    TimePart(Part),
+    TimePart(End, Part),
+    /// `%{…}e`: of the server's environment when it was started; as it is written, or empty.
+    Environment(Vec<u8>),
+    /// `%{…}n`.
+    Note(String),
+    /// `%R`: the handler that `SetHandler` names.
+    Handler,
+    /// `%L`: what the error log's lines about the request begin with.
+    LogId,
+    /// `%{…}^ti`.
+    RequestTrailer(String),
     /// `%r`.
     RequestLine,
     /// `%s`.
@@ -71,6 +87,13 @@ pub(super) enum What {
     Connection,
 }
 
+/// Which end of a request a time is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    Begin,
+    End,
+}
+
 /// A part of a moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Part {
@@ -91,13 +114,32 @@ pub(super) struct Item {
     pub(super) except: bool,
 }
 
+/// What a format cannot have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Bad {
+    /// The item, as it is written in the format.
+    pub(crate) item: String,
+    pub(crate) why: &'static str,
+}
+
+impl fmt::Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogFormat: {} {}", self.item, self.why)
+    }
+}
+
+impl std::error::Error for Bad {}
+
 /// A compiled format.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Format(pub(super) Vec<Item>);
 
 impl Format {
-    /// Compiles `text`; `Err` names what is not understood.
-    pub(crate) fn compile(text: &str) -> Result<Self, String> {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    /// The first item that is not known, or not with its argument.
+    pub(crate) fn compile(text: &str) -> Result<Self, Bad> {
         let mut items = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text;
@@ -134,6 +176,34 @@ impl Format {
         flush(&mut literal, &mut items);
         Ok(Self(items))
     }
+
+    /// Whether some item is one of these.
+    pub(super) fn asks(&self, f: impl Fn(&What) -> bool) -> bool {
+        self.0.iter().any(|item| f(&item.what))
+    }
+
+    /// Whether lines of the error log are asked for by their number.
+    pub(super) fn asks_log_id(&self) -> bool {
+        self.asks(|what| *what == What::LogId)
+    }
+
+    /// Whether it has to be known when a request came.
+    pub(super) fn asks_time(&self) -> bool {
+        self.asks(|what| {
+            matches!(
+                what,
+                What::Duration(_)
+                    | What::Time
+                    | What::TimeAs(End::Begin, _)
+                    | What::TimePart(End::Begin, _)
+            )
+        })
+    }
+
+    /// Whether it has to be known what became of an answer.
+    pub(super) fn asks_end(&self) -> bool {
+        self.asks(|what| *what == What::Connection)
+    }
 }
 
 fn flush(literal: &mut Vec<u8>, items: &mut Vec<Item>) {
@@ -151,111 +221,129 @@ fn always(what: What) -> Item {
 }
 
 /// What follows a `%`, and the rest.
-fn directive(text: &str) -> Result<(Item, &str), String> {
+fn directive(text: &str) -> Result<(Item, &str), Bad> {
     let mut rest = text;
     let mut item = always(What::Nothing);
     let mut argument = None;
+    let bad = |rest: &str, why| {
+        let item = &text[..text.len() - rest.len()];
+        let item = format!("%{item}");
+        Err(Bad { item, why })
+    };
     loop {
         let Some(c) = rest.chars().next() else {
-            return Err("LogFormat: a % at the end".into());
+            return bad(rest, "has no item behind it");
         };
+        let after = &rest[c.len_utf8()..];
         match c {
             // Original and final request are the same here: nothing is redirected inside.
-            '<' | '>' => rest = &rest[1..],
+            '<' | '>' | ',' => rest = after,
             '!' => {
                 item.except = true;
-                rest = &rest[1..];
+                rest = after;
             }
-            ',' => rest = &rest[1..],
             '0'..='9' => {
-                let end = rest
-                    .find(|c: char| !c.is_ascii_digit())
-                    .unwrap_or(rest.len());
-                let status = rest[..end].parse();
-                item.statuses
-                    .push(status.map_err(|_| format!("LogFormat: %{text}: not a status"))?);
-                rest = &rest[end..];
+                let end = rest.find(|c: char| !c.is_ascii_digit());
+                let (digits, after) = rest.split_at(end.unwrap_or(rest.len()));
+                match digits.parse() {
+                    Ok(status @ 100..600) => item.statuses.push(status),
+                    _ => return bad(after, "names no status"),
+                }
+                rest = after;
             }
             '{' => {
-                let end = rest
-                    .find('}')
-                    .ok_or_else(|| format!("LogFormat: %{text}: the brace is not closed"))?;
+                let Some(end) = rest.find('}') else {
+                    return bad("", "has a brace that is not closed");
+                };
                 argument = Some(&rest[1..end]);
                 rest = &rest[end + 1..];
             }
-            '^' => {
-                let name = rest.get(..3).unwrap_or(rest);
-                if !["^ti", "^to"].contains(&name) {
-                    return Err(format!("LogFormat: %{name} is not known"));
-                }
-                return Ok((item, &rest[3..]));
-            }
-            c => {
-                item.what = what(c, argument)?;
-                return Ok((item, &rest[c.len_utf8()..]));
+            _ => {
+                // A trailer's item has three characters.
+                let len = if c == '^' { 3 } else { c.len_utf8() };
+                let after = rest.get(len..).unwrap_or_default();
+                let name = &rest[..rest.len() - after.len()];
+                let Some(what) = what(name, argument) else {
+                    return bad(after, "is not known");
+                };
+                item.what = what;
+                return Ok((item, after));
             }
         }
     }
 }
 
-fn what(c: char, argument: Option<&str>) -> Result<What, String> {
-    let unknown = || {
-        let argument = argument.map(|a| format!("{{{a}}}")).unwrap_or_default();
-        Err(format!("LogFormat: %{argument}{c} is not known"))
-    };
-    Ok(match (c, argument) {
-        ('%', None) => What::Text(b"%".to_vec()),
-        ('h' | 'a', None | Some("c")) => What::Client,
-        ('A', None) => What::LocalAddress,
-        ('l' | 'u' | 'L' | 'R', None) | ('e' | 'n', Some(_)) | ('L', Some("c")) => What::Nothing,
-        ('t', None) => What::Time,
-        ('t', Some(form)) => time(form),
-        ('r', None) => What::RequestLine,
-        ('s', None) => What::Status,
-        ('b', None) => What::Bytes,
-        ('B', None) => What::BytesPlain,
-        ('I', None) => What::Received,
-        ('O', None) => What::Sent,
-        ('S', None) => What::Transferred,
-        ('D', None) | ('T', Some("us")) => What::Duration(1_000),
-        ('T', None | Some("s")) => What::Duration(1_000_000_000),
-        ('T', Some("ms")) => What::Duration(1_000_000),
-        ('i', Some(name)) => What::RequestField(name.to_owned()),
-        ('o', Some(name)) => What::ResponseField(name.to_owned()),
-        ('C', Some(name)) => What::Cookie(name.to_owned()),
-        ('f', None) => What::File,
-        ('H', None) => What::Protocol,
-        ('k', None) => What::KeptAlive,
-        ('m', None) => What::Method,
-        ('p', None | Some("canonical")) => What::Port,
-        ('p', Some("local")) => What::LocalPort,
-        ('p', Some("remote")) => What::RemotePort,
-        ('P', None | Some("pid")) => What::Process,
-        ('P', Some("tid")) => What::Thread,
-        ('P', Some("hextid")) => What::ThreadHex,
-        ('q', None) => What::Query,
-        ('U', None) => What::Path,
-        ('v', None) => What::ServerName,
-        ('V', None) => What::HostName,
-        ('X', None) => What::Connection,
-        _ => return unknown(),
+/// The table of items.
+fn what(name: &str, argument: Option<&str>) -> Option<What> {
+    let own = |name: &str| name.to_owned();
+    Some(match (name, argument) {
+        ("%", None) => What::Text(b"%".to_vec()),
+        ("h" | "a", None | Some("c")) => What::Client,
+        ("A", None) => What::LocalAddress,
+        ("l" | "u", None) | ("^to", Some(_)) => What::Nothing,
+        ("L", None | Some("c")) => What::LogId,
+        ("R", None) => What::Handler,
+        ("e", Some(name)) => What::Environment(environment(name)),
+        ("n", Some(name)) => What::Note(own(name)),
+        ("^ti", Some(name)) => What::RequestTrailer(own(name)),
+        ("t", None) => What::Time,
+        ("t", Some(form)) => time(form),
+        ("r", None) => What::RequestLine,
+        ("s", None) => What::Status,
+        ("b", None) => What::Bytes,
+        ("B", None) => What::BytesPlain,
+        ("I", None) => What::Received,
+        ("O", None) => What::Sent,
+        ("S", None) => What::Transferred,
+        ("D", None) | ("T", Some("us")) => What::Duration(1_000),
+        ("T", None | Some("s")) => What::Duration(1_000_000_000),
+        ("T", Some("ms")) => What::Duration(1_000_000),
+        ("i", Some(name)) => What::RequestField(own(name)),
+        ("o", Some(name)) => What::ResponseField(own(name)),
+        ("C", Some(name)) => What::Cookie(own(name)),
+        ("f", None) => What::File,
+        ("H", None) => What::Protocol,
+        ("k", None) => What::KeptAlive,
+        ("m", None) => What::Method,
+        ("p", None | Some("canonical")) => What::Port,
+        ("p", Some("local")) => What::LocalPort,
+        ("p", Some("remote")) => What::RemotePort,
+        ("P", None | Some("pid")) => What::Process,
+        ("P", Some("tid")) => What::Thread,
+        ("P", Some("hextid")) => What::ThreadHex,
+        ("q", None) => What::Query,
+        ("U", None) => What::Path,
+        ("v", None) => What::ServerName,
+        ("V", None) => What::HostName,
+        ("X", None) => What::Connection,
+        _ => return None,
     })
 }
 
+/// A variable as it is written; empty if it is not set.
+fn environment(name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    if let Some(value) = std::env::var_os(name) {
+        escape(value.as_encoded_bytes(), &mut out);
+    }
+    out
+}
+
 fn time(form: &str) -> What {
-    // Both ends of a request are the moment it is logged: %D says how far they are apart.
-    let form = form
-        .strip_prefix("begin:")
-        .or_else(|| form.strip_prefix("end:"))
-        .unwrap_or(form);
+    let (end, form) = match form.strip_prefix("end") {
+        Some("") => return What::TimeAs(End::End, USUAL.to_owned()),
+        Some(rest) if rest.starts_with(':') => (End::End, &rest[1..]),
+        _ => (End::Begin, form.strip_prefix("begin:").unwrap_or(form)),
+    };
     match form {
-        "" | "begin" | "end" => What::Time,
-        "sec" => What::TimePart(Part::Seconds),
-        "msec" => What::TimePart(Part::Millis),
-        "usec" => What::TimePart(Part::Micros),
-        "msec_frac" => What::TimePart(Part::MillisOfSecond),
-        "usec_frac" => What::TimePart(Part::MicrosOfSecond),
-        form => What::TimeAs(form.to_owned()),
+        "" | "begin" if end == End::Begin => What::Time,
+        "" => What::TimeAs(end, USUAL.to_owned()),
+        "sec" => What::TimePart(end, Part::Seconds),
+        "msec" => What::TimePart(end, Part::Millis),
+        "usec" => What::TimePart(end, Part::Micros),
+        "msec_frac" => What::TimePart(end, Part::MillisOfSecond),
+        "usec_frac" => What::TimePart(end, Part::MicrosOfSecond),
+        form => What::TimeAs(end, form.to_owned()),
     }
 }
 
@@ -298,24 +386,46 @@ mod tests {
                 "\\t\\\"%U\\n",
                 vec![text("\t\""), always(What::Path), text("\n")],
             ),
-            ("%{%Y}t", vec![always(What::TimeAs("%Y".into()))]),
+            (
+                "%{%Y}t",
+                vec![always(What::TimeAs(End::Begin, "%Y".into()))],
+            ),
             (
                 "%{begin:msec_frac}t",
-                vec![always(What::TimePart(Part::MillisOfSecond))],
+                vec![always(What::TimePart(End::Begin, Part::MillisOfSecond))],
             ),
-            ("%{X}^ti.", vec![always(What::Nothing), text(".")]),
+            (
+                "%{end:sec}t",
+                vec![always(What::TimePart(End::End, Part::Seconds))],
+            ),
+            (
+                "%{X}^ti.%{X}^to",
+                vec![
+                    always(What::RequestTrailer("X".into())),
+                    text("."),
+                    always(What::Nothing),
+                ],
+            ),
+            ("%{c}L%R", vec![always(What::LogId), always(What::Handler)]),
         ] {
             assert_eq!(Format::compile(format).unwrap().0, items, "{format}");
         }
-        for (format, said) in [
-            ("%", "at the end"),
-            ("%y", "%y is not known"),
-            ("%{xx}T", "%{xx}T"),
-            ("%{X", "not closed"),
-            ("%999999s", "status"),
+        for (format, item) in [
+            ("a %", "%"),
+            ("%h %y", "%y"),
+            ("%>s %400,!{xx}T%h", "%400,!{xx}T"),
+            ("%{X", "%{X"),
+            ("%999999s", "%999999"),
+            ("%{a}^xi%h", "%{a}^xi"),
+            ("%^t", "%^t"),
+            ("%^ti", "%^ti"),
+            ("%é", "%é"),
+            ("%^é", "%^é"),
+            ("%i", "%i"),
+            ("%{c}A", "%{c}A"),
         ] {
             let error = Format::compile(format).unwrap_err();
-            assert!(error.contains(said), "{format}: {error}");
+            assert_eq!(error.item, item, "{format}: {error}");
         }
     }
 }

@@ -1,11 +1,16 @@
 //! One line of an access log, written from an exchange by a compiled format.
 
 use super::escape;
-use super::format::{Format, Item, Part, What};
+use super::format::{End, Format, Item, Part, What};
 use parkade_http::{Exchange, precondition::format_date};
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The note that says which handler answered.
+pub(crate) const HANDLER: &str = "handler";
+/// The note that says by which number the error log tells of a request.
+pub(crate) const LOG_ID: &str = "log-id";
 
 /// What a log knows of the host a request was for.
 #[derive(Debug, Default)]
@@ -22,6 +27,24 @@ pub(super) struct Moment<'a> {
     pub(super) time: &'a str,
     /// Nanoseconds since the head was complete.
     pub(super) took: u64,
+    /// Takes the place of `%X`, until it is known what became of the answer.
+    pub(super) connection: u8,
+}
+
+impl Moment<'_> {
+    /// One end of the request.
+    fn of(&self, end: End) -> SystemTime {
+        let now = SystemTime::now();
+        match end {
+            End::End => now,
+            End::Begin => began(now, self.took),
+        }
+    }
+}
+
+/// When a request came that took so many nanoseconds until `now`.
+pub(super) fn began(now: SystemTime, took: u64) -> SystemTime {
+    now.checked_sub(Duration::from_nanos(took)).unwrap_or(now)
 }
 
 /// Appends a line without its end.
@@ -73,8 +96,14 @@ fn item(what: &What, exchange: &Exchange<'_>, host: &Host, moment: &Moment<'_>, 
         },
         What::Nothing => out.push(b'-'),
         What::Time => out.extend_from_slice(moment.time.as_bytes()),
-        What::TimeAs(form) => time_as(form, out),
-        What::TimePart(part) => time_part(*part, out),
+        What::TimeAs(end, form) => time_as(moment.of(*end), form, out),
+        What::TimePart(end, part) => time_part(moment.of(*end), *part, out),
+        What::Environment(value) if value.is_empty() => out.push(b'-'),
+        What::Environment(value) => out.extend_from_slice(value),
+        What::Note(name) => note(exchange, name, out),
+        What::Handler => note(exchange, HANDLER, out),
+        What::LogId => note(exchange, LOG_ID, out),
+        What::RequestTrailer(name) => or_dash(exchange.trailer(name), out),
         What::RequestLine => or_dash(head.map(|h| h.request_line()), out),
         What::Status => number(exchange.status, out),
         What::Bytes if exchange.body == 0 => out.push(b'-'),
@@ -140,8 +169,12 @@ fn item(what: &What, exchange: &Exchange<'_>, host: &Host, moment: &Moment<'_>, 
                 None => out.push(b'-'),
             }
         }
-        What::Connection => out.push(if exchange.keep_alive { b'+' } else { b'-' }),
+        What::Connection => out.push(moment.connection),
     }
+}
+
+fn note(exchange: &Exchange<'_>, name: &str, out: &mut Vec<u8>) {
+    or_dash(exchange.response.note(name).map(str::as_bytes), out);
 }
 
 fn without_port(host: &str) -> &str {
@@ -200,19 +233,21 @@ fn file(exchange: &Exchange<'_>, host: &Host, out: &mut Vec<u8>) {
     }
 }
 
-fn time_as(form: &str, out: &mut Vec<u8>) {
-    let mut text = String::new();
-    let formatted = jiff::fmt::strtime::BrokenDownTime::from(&jiff::Zoned::now());
-    match formatted.format(form, &mut text) {
-        Ok(()) => out.extend_from_slice(text.as_bytes()),
-        Err(_) => out.push(b'-'),
-    }
+/// A moment in local time by a strftime(3) format.
+pub(super) fn formatted(moment: SystemTime, form: &str) -> Option<String> {
+    let zoned = jiff::Timestamp::try_from(moment)
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::system());
+    jiff::fmt::strtime::format(form, &zoned).ok()
 }
 
-fn time_part(part: Part, out: &mut Vec<u8>) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+fn time_as(moment: SystemTime, form: &str, out: &mut Vec<u8>) {
+    let text = formatted(moment, form);
+    out.extend_from_slice(text.as_deref().unwrap_or("-").as_bytes());
+}
+
+fn time_part(moment: SystemTime, part: Part, out: &mut Vec<u8>) {
+    let now = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     let _ = match part {
         Part::Seconds => write!(out, "{}", now.as_secs()),
         Part::Millis => write!(out, "{}", now.as_millis()),

@@ -5,12 +5,12 @@ pub(crate) mod access;
 pub(crate) mod error;
 mod events;
 pub(crate) mod format;
-mod line;
+pub(crate) mod line;
 mod piped;
 mod sink;
 mod syslog;
 
-pub(crate) use error::{Level, write, write_for};
+pub(crate) use error::{Level, write, write_about};
 
 /// Appends `text` as Apache does, so that nothing in it can end the line or steer a terminal.
 pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {

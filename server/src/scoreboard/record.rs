@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, fence};
 /// Says what the memory is: "parkade" and a zero byte.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"parkade\0");
 /// Changes with the layout.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// What is known of the generation as a whole. Written by the supervisor.
 #[derive(Debug, Default)]
@@ -138,6 +138,7 @@ pub(crate) enum State {
 
 impl State {
     /// In a word, for people.
+    #[cfg(feature = "diagnostics")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Free => "free",

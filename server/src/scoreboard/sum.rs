@@ -20,6 +20,8 @@ pub(crate) struct Sum {
     pub(crate) took: u64,
     /// Workers that accept.
     pub(crate) accepting: u64,
+    /// Bytes of free buffers that workers keep.
+    pub(crate) retained: u64,
 }
 
 impl Sum {
@@ -40,6 +42,7 @@ impl Sum {
             sum.requests += seen.requests;
             sum.bytes += seen.bytes;
             sum.accepting += u64::from(seen.accepting);
+            sum.retained += seen.retained;
         }
         let taken = sum.writing + sum.lingering + sum.busy + sum.waiting;
         sum.parked = sum.connections.saturating_sub(taken);
@@ -79,5 +82,6 @@ impl Sum {
         self.bytes += one.bytes;
         self.took += one.took;
         self.accepting += one.accepting;
+        self.retained += one.retained;
     }
 }

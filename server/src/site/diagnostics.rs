@@ -68,6 +68,12 @@ pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&
         .with_body(Body::Bytes(body))
 }
 
+/// Whether nothing is asked for but what is known at once.
+pub(super) fn only_shows(query: Option<&[u8]>) -> bool {
+    let mut items = query.unwrap_or_default().split(|b| *b == b'&');
+    items.all(|item| item == b"board" || item == b"pid")
+}
+
 /// The scoreboard: a line of sums, and a line for each child. This request is one of the busy ones.
 fn show(board: &Board) -> String {
     let line = |sum: Sum| {

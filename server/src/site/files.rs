@@ -30,14 +30,14 @@ pub(super) async fn answer(
     let mut rules = rules;
     if let Some(inside) = &found.inside {
         let real = site.tree.rules(asked.host, &format!("/{inside}"));
-        if !site.permits(request, asked, &real) {
-            return Response::error(403);
+        if let Err(refusal) = site.permits(request, asked, &real) {
+            return refusal;
         }
     }
     if asked.path.ends_with('/') {
         rules = site.tree.rules(asked.host, &format!("/{}", found.name));
-        if !site.permits(request, asked, &rules) {
-            return Response::error(403);
+        if let Err(refusal) = site.permits(request, asked, &rules) {
+            return refusal;
         }
     }
     serve(site, request, asked, found, &rules).await

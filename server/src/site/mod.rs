@@ -21,6 +21,7 @@ mod walk;
 
 use crate::accept_mutex::Lock;
 use crate::child::slots::Slots;
+use crate::log::line::{HANDLER, LOG_ID};
 use crate::log::{self, Level};
 use crate::settings::Settings;
 use hosts::{Front, Table, unpack};
@@ -116,9 +117,15 @@ impl Site {
 
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, mut request: Request) -> Response {
-        let mut slot = self.slots.take().await;
         let (host, own) = unpack(request.host_number());
-        slot.begin(&request, host);
+        let mut slot = match self.slots.try_take() {
+            Some(slot) => Ok(slot),
+            None if self.only_shows(&request, host) => Err(self.slots.outside()),
+            None => Ok(self.slots.take().await),
+        };
+        if let Ok(slot) = &mut slot {
+            slot.begin(&request, host);
+        }
         let mut path = Vec::new();
         match normalise(request.path(), &mut path) {
             Ok(()) => {}
@@ -133,19 +140,21 @@ impl Site {
         if request.limit_body(rules.body).is_err() {
             return Response::error(413).closing();
         }
-        if !self.permits(&request, &asked, &rules) {
-            return Response::error(403);
+        if let Err(refusal) = self.permits(&request, &asked, &rules) {
+            return refusal;
         }
         match rules.handler {
             #[cfg(feature = "diagnostics")]
             Special::Diagnostics => {
                 let turns = self.turns.as_ref();
-                return diagnostics::answer(&mut request, self.slots.board(), turns).await;
+                let answer = diagnostics::answer(&mut request, self.slots.board(), turns).await;
+                return answer.with_note(HANDLER, "parkade-diagnostics");
             }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
             Special::ServerStatus if matches!(request.method(), Method::Get | Method::Head) => {
-                return self.status.answer(&request, host, self.slots.board());
+                let answer = self.status.answer(&request, host, self.slots.board());
+                return answer.with_note(HANDLER, "server-status");
             }
             // Other methods mean the file, if there is one.
             Special::ServerStatus | Special::None => {}
@@ -154,7 +163,9 @@ impl Site {
             Method::Get | Method::Head => {}
             Method::Options => return Response::new(200).with_field("Allow", ALLOW),
             Method::Post => {
-                slot.reading();
+                if let Ok(slot) = &slot {
+                    slot.reading();
+                }
                 return refuse_post(&mut request).await;
             }
             _ => return Response::error(405).with_field("Allow", ALLOW),
@@ -168,19 +179,41 @@ impl Site {
         files::answer(&self, &request, &asked, rules).await
     }
 
-    /// Whether the client may see it; a refusal is logged.
-    fn permits(&self, request: &Request, asked: &Asked, rules: &Rules) -> bool {
-        let own = asked.own.then(|| request.peer());
-        let permits = rules.permits(request.peer(), own);
-        if !permits {
-            let text = format!(
-                "[client {}] client denied by server configuration: {}",
-                request.peer().to_canonical(),
-                asked.path
-            );
-            log::write_for(asked.host, "authz_core", Level::Error, &text);
+    /// Whether the answer says what the server knows of itself, and is made at once.
+    fn only_shows(&self, request: &Request, host: usize) -> bool {
+        let mut path = Vec::new();
+        let reads = matches!(request.method(), Method::Get | Method::Head) && !request.has_body();
+        if !reads || normalise(request.path(), &mut path).is_err() {
+            return false;
         }
-        permits
+        let Ok(path) = std::str::from_utf8(&path) else {
+            return false;
+        };
+        match self.tree.rules(host, path).handler {
+            Special::ServerStatus => true,
+            #[cfg(feature = "diagnostics")]
+            Special::Diagnostics => diagnostics::only_shows(request.query()),
+            _ => false,
+        }
+    }
+
+    /// Whether the client may see it; a refusal is logged.
+    fn permits(&self, request: &Request, asked: &Asked, rules: &Rules) -> Result<(), Response> {
+        let own = asked.own.then(|| request.peer());
+        if rules.permits(request.peer(), own) {
+            return Ok(());
+        }
+        let text = format!(
+            "[client {}] client denied by server configuration: {}",
+            request.peer().to_canonical(),
+            asked.path
+        );
+        let id = log::write_about(asked.host, "authz_core", Level::Error, &text);
+        let refusal = Response::error(403);
+        Err(match id {
+            Some(id) => refusal.with_note(LOG_ID, id),
+            None => refusal,
+        })
     }
 }
 

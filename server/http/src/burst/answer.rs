@@ -11,7 +11,7 @@ use crate::response::Response;
 use crate::server::Handler;
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Buffer, Carry, Conn, FileRange, Keepalive, Next, Output, Then};
+use parkade::{Buffer, Carry, Conn, FileRange, Keepalive, Next, Output, Then, Written};
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ pub(crate) struct Streaming {
     pub(crate) pieces: Pieces,
     pub(crate) chunked: bool,
     goodbye: Option<Then>,
+    written: Option<Written>,
     pub(crate) host: u32,
 }
 
@@ -134,6 +135,19 @@ fn flush_rest(
     }
 }
 
+/// Tells what became of an answer that was flushed, or leaves that to the runtime.
+fn told(flushed: Result<(), End>, conn: &mut Conn, written: Option<Written>) -> Result<(), End> {
+    if let Some(written) = written {
+        match &flushed {
+            Ok(()) => written.tell(),
+            Err(End::Write(..)) => conn.set_written(written),
+            // Dropped, which tells that it was not.
+            Err(_) => {}
+        }
+    }
+    flushed
+}
+
 /// Hands an output to the runtime.
 #[cold]
 fn write_later(
@@ -175,7 +189,7 @@ pub(crate) fn refuse<H: Handler>(
     to_head: bool,
     refusal: Refusal,
 ) -> End {
-    let response = Response::error(refusal.status());
+    let response = Response::refusing(refusal);
     let before = out.len();
     local.encode(out, &response, 1, conn.unix_seconds(), true, None);
     let head_bytes = out.len() - before;
@@ -189,10 +203,11 @@ pub(crate) fn refuse<H: Handler>(
         began: local.begin(),
         ..Seen::default()
     };
-    local.observe(conn, head, &response, seen);
+    let written = local.observe(conn, head, &response, seen);
     let linger = governed.limits.linger;
     let nothing = conn.buffer();
-    match flush(governed, conn, out, &nothing, Some(Then::Linger(linger))) {
+    let flushed = flush(governed, conn, out, &nothing, Some(Then::Linger(linger)));
+    match told(flushed, conn, written) {
         Ok(()) => End::Linger(linger),
         Err(end) => end,
     }
@@ -231,7 +246,7 @@ pub(crate) fn respond<H: Handler>(
     let before = out.len();
     let stream = response.body_len().is_none();
     let keep = terms.keep && !response.close && !(stream && head.minor_version() == 0);
-    let told = (keep && terms.framing.asked_keep_alive).then(|| {
+    let promised = (keep && terms.framing.asked_keep_alive).then(|| {
         let left = match limits.requests {
             0 => 0,
             most => most - conn.requests(),
@@ -239,7 +254,8 @@ pub(crate) fn respond<H: Handler>(
         (limits.keep_alive.as_secs(), left)
     });
     let (minor, seconds) = (head.minor_version(), conn.unix_seconds());
-    let length = local.encode(out, &response, minor, seconds, !keep, told);
+    let length = local.encode(out, &response, minor, seconds, !keep, promised);
+    let mut written = None;
     if local.observed() {
         let seen = Seen {
             host: governed.host,
@@ -249,7 +265,7 @@ pub(crate) fn respond<H: Handler>(
             received: terms.received,
             began: terms.began,
         };
-        local.observe(conn, Some(head), &response, seen);
+        written = local.observe(conn, Some(head), &response, seen);
     }
     let goodbye = if keep {
         None
@@ -262,16 +278,21 @@ pub(crate) fn respond<H: Handler>(
         })
     };
     if !framing::has_body(head.method(), response.status) {
-        return reach(governed, conn, input, out, goodbye);
+        return reach(governed, conn, input, out, goodbye, written);
     }
     if let Some(body) = outgoing::small(&response) {
         out.extend_from_slice(body);
-        return reach(governed, conn, input, out, goodbye);
+        return reach(governed, conn, input, out, goodbye, written);
     }
     match outgoing::take(&mut response) {
         Outgoing::Nothing => {}
-        Outgoing::Large(bytes) => return large(governed, conn, input, out, bytes, goodbye),
+        Outgoing::Large(bytes) => {
+            return large(governed, conn, input, out, bytes, goodbye, written);
+        }
         Outgoing::File(range) => {
+            if let Some(written) = written {
+                conn.set_written(written);
+            }
             let head = Bytes::copy_from_slice(out);
             out.clear();
             return After::Over(write_later(
@@ -288,31 +309,33 @@ pub(crate) fn respond<H: Handler>(
                 pieces,
                 chunked: length == ResponseLength::Chunked,
                 goodbye,
+                written,
                 host: governed.host,
             });
         }
     }
-    reach(governed, conn, input, out, goodbye)
+    reach(governed, conn, input, out, goodbye, written)
 }
 
-/// The response is in `out` or sent.
+/// The response is in `out` or sent. Somebody who waits to hear of it has it sent now.
 fn reach(
     governed: Governed<'_>,
     conn: &mut Conn,
     input: &Buffer,
     out: &mut Vec<u8>,
     goodbye: Option<Then>,
+    written: Option<Written>,
 ) -> After {
-    let Some(then) = goodbye else {
+    if goodbye.is_none() && written.is_none() {
         return After::Kept;
-    };
-    After::Over(match flush(governed, conn, out, input, Some(then)) {
-        Err(end) => end,
-        Ok(()) => match then {
-            Then::Linger(most) => End::Linger(most),
-            _ => End::Close,
-        },
-    })
+    }
+    let flushed = flush(governed, conn, out, input, goodbye);
+    match (told(flushed, conn, written), goodbye) {
+        (Err(end), _) => After::Over(end),
+        (Ok(()), None) => After::Kept,
+        (Ok(()), Some(Then::Linger(most))) => After::Over(End::Linger(most)),
+        (Ok(()), Some(_)) => After::Over(End::Close),
+    }
 }
 
 impl Streaming {
@@ -324,7 +347,7 @@ impl Streaming {
         input: &Buffer,
         out: &mut Vec<u8>,
     ) -> After {
-        reach(governed, conn, input, out, self.goodbye)
+        reach(governed, conn, input, out, self.goodbye, self.written)
     }
 }
 
@@ -336,9 +359,21 @@ fn large(
     out: &mut Vec<u8>,
     bytes: Bytes,
     goodbye: Option<Then>,
+    written: Option<Written>,
 ) -> After {
-    match flush(governed, conn, out, input, goodbye) {
-        Ok(()) => {}
+    let sent = match flush(governed, conn, out, input, goodbye) {
+        Ok(()) => match conn.try_send(&bytes) {
+            Ok(n) if n == bytes.len() => {
+                return reach(governed, conn, input, out, goodbye, written);
+            }
+            Ok(n) => Ok(n),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(End::Close),
+        },
+        Err(end) => Err(end),
+    };
+    let end = match sent {
+        Ok(sent) => write_later(governed, conn, bytes.slice(sent..), None, input, goodbye),
         // The head did not even fit: both go on as plain data.
         Err(End::Write(output, then)) => {
             let all = [&output.bytes[..], &bytes[..]].concat();
@@ -346,18 +381,12 @@ fn large(
                 bytes: all.into(),
                 ..output
             };
-            return After::Over(End::Write(output, then));
+            End::Write(output, then)
         }
-        Err(end) => return After::Over(end),
-    }
-    let sent = match conn.try_send(&bytes) {
-        Ok(n) => n,
-        Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
-        Err(_) => return After::Over(End::Close),
+        Err(end) => end,
     };
-    if sent < bytes.len() {
-        let rest = bytes.slice(sent..);
-        return After::Over(write_later(governed, conn, rest, None, input, goodbye));
+    match told(Err(end), conn, written) {
+        Err(end) => After::Over(end),
+        Ok(()) => After::Kept,
     }
-    reach(governed, conn, input, out, goodbye)
 }

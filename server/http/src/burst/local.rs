@@ -11,7 +11,7 @@ use crate::response::Response;
 use crate::server::{Exchange, Handler, Observer, Shared};
 use crate::status::Refusal;
 use bytes::Bytes;
-use parkade::{Buffer, Conn};
+use parkade::{Buffer, Conn, Written};
 use std::cell::RefCell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -180,30 +180,29 @@ impl<H: Handler> Local<H> {
         head: Option<&Head>,
         response: &Response,
         seen: Seen,
-    ) {
-        if let Some(observer) = &self.observer {
-            let sent = head.is_none_or(|h| framing::has_body(h.method(), response.status));
-            observer.exchange(&Exchange {
-                head,
-                peer: conn.peer_ip(),
-                status: response.status,
-                body: if sent {
-                    response.body_len().unwrap_or(0)
-                } else {
-                    0
-                },
-                keep_alive: seen.keep,
-                requests: conn.requests(),
-                seconds: conn.unix_seconds(),
-                refusal: seen.refusal,
-                host: seen.host,
-                response,
-                head_bytes: seen.head_bytes as u64,
-                received: seen.received + head.map_or(0, |h| h.size() as u64),
-                began: seen.began,
-                conn,
-            });
-        }
+    ) -> Option<Written> {
+        let observer = self.observer.as_ref()?;
+        let sent = head.is_none_or(|h| framing::has_body(h.method(), response.status));
+        observer.exchange(&Exchange {
+            head,
+            peer: conn.peer_ip(),
+            status: response.status,
+            body: if sent {
+                response.body_len().unwrap_or(0)
+            } else {
+                0
+            },
+            keep_alive: seen.keep,
+            requests: conn.requests(),
+            seconds: conn.unix_seconds(),
+            refusal: seen.refusal,
+            host: seen.host,
+            response,
+            head_bytes: seen.head_bytes as u64,
+            received: seen.received + head.map_or(0, |h| h.size() as u64),
+            began: seen.began,
+            conn,
+        })
     }
 }
 

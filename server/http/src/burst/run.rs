@@ -289,10 +289,13 @@ async fn with_body<H: Handler>(
     terms.done = body.is_done() && body.failed.is_none();
     terms.keep &= terms.done;
     terms.received = body.taken();
-    let response = match body.failed {
-        Some(refusal) => Response::error(refusal.status()),
+    let mut response = match body.failed {
+        Some(refusal) => Response::refusing(refusal),
         None => response,
     };
+    if !body.trailers.is_empty() {
+        response.notes.get_or_insert_default().trailers = std::mem::take(&mut body.trailers);
+    }
     Some((body.conn.take()?, response))
 }
 

@@ -41,6 +41,8 @@ pub(super) fn write(figures: &Figures, out: &mut String) {
     line("ConnsAsyncKeepAlive", &sum.parked);
     line("ConnsAsyncClosing", &sum.lingering);
     line("Scoreboard", &figures.letters);
+    // Ours; behind Apache's, as what its modules add.
+    line("BuffersRetainedBytes", &sum.retained);
     out.insert_str(0, &format!("{}\n", figures.host));
 }
 

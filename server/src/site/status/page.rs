@@ -105,6 +105,8 @@ fn facts(figures: &Figures, out: &mut String) {
         figures.idle()
     );
     fact("Requests in progress", &slots);
+    let retained = format!("{} kB", figures.sum.retained / 1024);
+    fact("Free buffers kept", &retained);
     out.push_str("</dl>\n");
 }
 
