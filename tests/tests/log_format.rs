@@ -189,6 +189,8 @@ fn a_request_is_dated_when_it_came_unless_its_end_is_asked_for() {
 #[test]
 fn an_unknown_item_is_a_mistake_and_a_caret_shows_it_wherever_the_format_stands() {
     let root = tempfile::tempdir().unwrap();
+    // Where the error log and the pid file are to be.
+    std::fs::create_dir(root.path().join("logs")).unwrap();
     let file = root.path().join("p.conf");
     for (line, caret, said) in [
         (

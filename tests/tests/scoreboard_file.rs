@@ -45,7 +45,7 @@ impl Board {
         let bytes = fs::read(path).unwrap();
         assert_eq!(&bytes[..8], b"parkade\0");
         let number = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-        assert_eq!(number(8), 3, "the version");
+        assert_eq!(number(8), 4, "the version");
         Self {
             generation: number(12),
             children: number(16) as usize,
@@ -240,7 +240,7 @@ fn what_is_not_ours_is_never_overwritten() {
     fs::remove_dir_all(prepared.root().join("run")).unwrap();
     let said = refused(&prepared);
     assert!(
-        said.contains("run/board: No such file or directory"),
+        said.contains("ScoreBoardFile: No such file or directory"),
         "{said}"
     );
 }
