@@ -6,11 +6,12 @@ use std::process::Command;
 
 /// Builds `name` of `package` and says where it is; `kind` is `--bin` or `--example`.
 pub(crate) fn program(package: &str, kind: &str, name: &str) -> io::Result<PathBuf> {
-    // target/PROFILE/deps/TEST
+    // target/PROFILE/deps/TEST, or target/PROFILE/PROGRAM
     let test = std::env::current_exe()?;
     let folder = test
         .ancestors()
-        .nth(2)
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
         .ok_or_else(|| io::Error::other("the test is not in a target folder"))?;
     let profile = match folder.file_name().and_then(|n| n.to_str()) {
         Some("debug") | None => "dev",

@@ -1,6 +1,6 @@
 //! What /proc says about a process under test.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::time::Duration;
@@ -60,20 +60,42 @@ pub fn connections(pid: u32, port: u16) -> io::Result<usize> {
 /// # Errors
 /// The process is not there, or is another user's.
 pub fn sockets(pid: u32, port: u16, listening: bool) -> io::Result<Vec<u32>> {
+    Ok(owned(pid, port, listening)?
+        .into_iter()
+        .map(|(fd, _)| fd)
+        .collect())
+}
+
+/// The ports at the other end of the process's TCP connections to this IPv4 port of its own.
+///
+/// # Errors
+/// The process is not there, or is another user's.
+pub fn peers(pid: u32, port: u16) -> io::Result<HashSet<u16>> {
+    Ok(owned(pid, port, false)?
+        .into_iter()
+        .map(|(_, peer)| peer)
+        .collect())
+}
+
+/// Descriptor and remote port of the process's TCP sockets with this IPv4 port of its own.
+fn owned(pid: u32, port: u16, listening: bool) -> io::Result<Vec<(u32, u16)>> {
     let table = fs::read_to_string(format!("/proc/{pid}/net/tcp"))?;
     let local = format!(":{port:04X}");
     // sl, local, remote, state (0A: it listens), …, the inode as the tenth.
-    let inodes: HashSet<&str> = table
+    let inodes: HashMap<&str, u16> = table
         .lines()
         .map(|l| l.split_whitespace().collect::<Vec<_>>())
         .filter(|l| l.len() > 9 && l[1].ends_with(&local) && (l[3] == "0A") == listening)
-        .map(|l| l[9])
+        .filter_map(|l| {
+            let peer = u16::from_str_radix(l[2].rsplit(':').next()?, 16).ok()?;
+            Some((l[9], peer))
+        })
         .collect();
     let folder = format!("/proc/{pid}/fd");
-    let ours = ids(&folder)?.into_iter().filter(|fd| {
-        let link = fs::read_link(format!("{folder}/{fd}")).unwrap_or_default();
-        let inode = link.to_str().and_then(|l| l.strip_prefix("socket:["));
-        inode.is_some_and(|i| inodes.contains(i.trim_end_matches(']')))
+    let ours = ids(&folder)?.into_iter().filter_map(|fd| {
+        let link = fs::read_link(format!("{folder}/{fd}")).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?;
+        Some((fd, *inodes.get(inode.trim_end_matches(']'))?))
     });
     Ok(ours.collect())
 }

@@ -39,18 +39,29 @@ impl Prepared {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::write(path, content)?;
         }
-        let address = ready::free_address()?;
-        let text = configuration
-            .replace("{listen}", &address.to_string())
-            .replace("{root}", &root.path().to_string_lossy())
-            .replace("{user}", if is_root() { "User nobody" } else { "" });
         let file = root.path().join("parkade.conf");
-        fs::write(&file, text)?;
-        Ok(Prepared {
+        let prepared = Prepared {
             root,
-            address,
+            address: ready::free_address()?,
             file,
-        })
+        };
+        prepared.configure(configuration)?;
+        Ok(prepared)
+    }
+
+    /// Another configuration in the place of the first, with the same words replaced. A running server reads either the
+    /// one or the other.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn configure(&self, configuration: &str) -> io::Result<()> {
+        let text = configuration
+            .replace("{listen}", &self.address.to_string())
+            .replace("{root}", &self.root.path().to_string_lossy())
+            .replace("{user}", if is_root() { "User nobody" } else { "" });
+        let new = self.file.with_extension("new");
+        fs::write(&new, text)?;
+        fs::rename(new, &self.file)
     }
 
     /// `parkade -f` with the configuration, to which arguments may be added.
