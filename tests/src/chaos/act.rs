@@ -18,6 +18,7 @@ const MOST_CHILDREN: usize = 12;
 /// Does it. False: this machine does not allow it.
 pub(super) fn act(event: Event, subject: &mut Subject, world: &World, rng: &mut Rng) -> io::Result<bool> {
     settle(subject)?;
+    world.ledger.happens(format_args!("{event:?}"));
     match event {
         Event::Graceful => graceful(subject),
         Event::Storm => (0..3).for_each(|_| {
@@ -34,6 +35,7 @@ pub(super) fn act(event: Event, subject: &mut Subject, world: &World, rng: &mut 
         Event::KillChild => kill_child(subject, world, rng, true),
         Event::EndChild => {
             if let Some(child) = any_child(subject, rng) {
+                world.ledger.happens(format_args!("to {child}"));
                 signal(child, libc::SIGTERM);
             }
         }
@@ -64,6 +66,9 @@ pub(super) fn kill_child(subject: &Subject, world: &World, rng: &mut Rng, told: 
     let _ = ready::until("a stop", PATIENCE, stopped);
     if told {
         let ports = subject.clients_of(child);
+        world
+            .ledger
+            .happens(format_args!("of {child} with {} connections", ports.len()));
         world.ledger.excuse(Scope::Ports(ports));
     }
     signal(child, libc::SIGKILL);

@@ -1,6 +1,6 @@
 //! What each client may see, and what it saw.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -84,6 +84,16 @@ struct Pages {
     excused: u64,
     sessions: BTreeMap<&'static str, u64>,
     faults: Vec<String>,
+    /// The last events, to be read beside a fault.
+    events: VecDeque<String>,
+}
+
+impl Pages {
+    fn fault(&mut self, what: String) {
+        let events: Vec<_> = self.events.iter().map(String::as_str).collect();
+        self.faults
+            .push(format!("{what}; before it: {}", events.join(", ")));
+    }
 }
 
 /// Shared by all clients and the events.
@@ -143,13 +153,23 @@ impl Ledger {
             failure.at.duration_since(failure.opened).as_secs_f64(),
             failure.what
         );
-        pages.faults.push(line);
+        pages.fault(line);
+    }
+
+    /// Notes that something happens, for whoever reads about a fault.
+    pub(super) fn happens(&self, what: impl fmt::Display) {
+        let at = self.start.elapsed().as_secs_f64();
+        let mut pages = self.pages();
+        if pages.events.len() == 6 {
+            pages.events.pop_front();
+        }
+        pages.events.push_back(format!("{at:.3} {what}"));
     }
 
     /// What nothing excuses: a wrong answer, something left behind.
     pub(super) fn wrong(&self, what: impl fmt::Display) {
         let at = self.start.elapsed().as_secs_f64();
-        self.pages().faults.push(format!("{at:.3} s: {what}"));
+        self.pages().fault(format!("{at:.3} s: {what}"));
     }
 
     pub(super) fn seconds(&self) -> f64 {

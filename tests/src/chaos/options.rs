@@ -1,5 +1,6 @@
 //! What a run is asked to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A fault planted to see that the checks find it.
@@ -28,11 +29,13 @@ pub struct Options {
     pub events: u64,
     /// How many clients at a time.
     pub clients: usize,
+    /// Where the error log goes at the end.
+    pub keep: Option<PathBuf>,
     /// To prove the checks.
     pub plant: Option<Fault>,
 }
 
-const USAGE: &str = "usage: parkade-chaos [--seed N] [--seconds S] [--events N] [--clients N] \
+const USAGE: &str = "usage: parkade-chaos [--seed N] [--seconds S] [--events N] [--clients N] [--keep FILE] \
 [--plant kill|answer|close|file|process]";
 
 impl Options {
@@ -46,6 +49,7 @@ impl Options {
             time: Duration::from_secs(90),
             events: 0,
             clients: 32,
+            keep: None,
             plant: None,
         };
         while let Some(name) = words.next() {
@@ -60,6 +64,7 @@ impl Options {
                 "--seconds" => options.time = Duration::from_secs(number()?.clamp(1, 86_400)),
                 "--events" => options.events = number()?,
                 "--clients" => options.clients = number()?.clamp(1, 256) as usize,
+                "--keep" => options.keep = Some(PathBuf::from(&value)),
                 "--plant" => options.plant = Some(Fault::named(&value).ok_or(USAGE)?),
                 _ => return Err(format!("{name}: there is no such option\n{USAGE}")),
             }

@@ -61,6 +61,9 @@ pub fn run(options: &Options) -> io::Result<bool> {
         world.ledger.wrong(format_args!("at the end: {e}"));
     }
     let log = subject.prepared.text("logs/error");
+    if let Some(file) = &options.keep {
+        fs::write(file, &log)?;
+    }
     let (answers, excused, _) = world.ledger.sums();
     println!("\nseed {}, {:.0} s, {} clients", options.seed, world.ledger.seconds(), options.clients);
     println!("events: {} {counts:?}, {skipped} not possible here", counts.values().sum::<u64>());
@@ -72,10 +75,9 @@ pub fn run(options: &Options) -> io::Result<bool> {
     }
     if !faults.is_empty() {
         println!("{} faults. The end of the error log:", faults.len());
-        let lines: Vec<_> = log.lines().collect();
-        let shown = lines.iter().filter(|l| !l.contains("[core:warn]"));
-        let shown: Vec<_> = shown.collect();
-        shown[shown.len().saturating_sub(60)..].iter().for_each(|l| println!("  {l}"));
+        // Without the corrections that each restart tells again.
+        let shown: Vec<_> = log.lines().filter(|l| !l.contains("[core:warn]") && !l.contains("[core:error]")).collect();
+        shown[shown.len().saturating_sub(30)..].iter().for_each(|l| println!("  {l}"));
     }
     Ok(faults.is_empty())
 }

@@ -62,7 +62,7 @@ impl Subject {
 
     /// The client ports of the connections that a process holds.
     pub(super) fn clients_of(&self, pid: u32) -> HashSet<u16> {
-        procfs::peers(pid, self.prepared.address().port()).unwrap_or_default()
+        procfs::peers(pid, self.prepared.address().port()).unwrap_or_else(|e| {eprintln!("{pid}: {e}"); Default::default()})
     }
 
     pub(super) fn log(&self) -> PathBuf {
