@@ -5,6 +5,7 @@
     reason = "in a test binary a failure is the message; clippy.toml covers only test functions"
 )]
 
+use parkade_tests::clock::Clock;
 use parkade_tests::server::{Server, signal};
 use parkade_tests::syscalls::SyscallCounter;
 use parkade_tests::{client, procfs, ready};
@@ -381,26 +382,6 @@ fn race_park_vs_timeout() {
     .unwrap();
 }
 
-/// Compiles what lets the server see its clock step back; `None` without a C compiler.
-fn clock_shim(folder: &Path) -> Option<PathBuf> {
-    let (source, shim) = (folder.join("clock.c"), folder.join("clock.so"));
-    fs::write(&source, include_str!("backward_clock.c")).unwrap();
-    let mut cc = Command::new("cc");
-    let cc = cc.args(["-shared", "-fPIC", "-O1", "-o"]);
-    let built = cc.args([&shim, &source]).arg("-ldl").output();
-    match built {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{said}");
-            Some(shim)
-        }
-        Err(e) => {
-            eprintln!("skipped: no C compiler ({e})");
-            None
-        }
-    }
-}
-
 /// Seconds of the day in a `Date` field or a log line: its last `HH:MM:SS`, as a year may stand before one.
 fn clock_in(text: &str) -> u32 {
     let at = text.match_indices(':').map(|(at, _)| at);
@@ -422,19 +403,14 @@ fn an_hour_back(earlier: &str, later: &str) -> bool {
 fn backward_clock() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let Some(shim) = clock_shim(folder.path()) else {
+    let Some(clock) = Clock::new(folder.path()).unwrap() else {
         return;
     };
-    let back = folder.path().join("back");
     let server = start_with(
         "StartServers 1\nThreadsPerChild 2\nKeepAliveTimeout 2\nCustomLog {root}/x.log \"%t %U\"\n\
          <Location /denied>\n  Require all denied\n</Location>",
         SMALL,
-        |command| {
-            command
-                .env("LD_PRELOAD", &shim)
-                .env("BACKWARD_CLOCK", &back);
-        },
+        |command| clock.rule(command),
     );
     let ask = |stream: &mut TcpStream, path: &str| {
         stream.write_all(&get(path)).unwrap();
@@ -451,7 +427,7 @@ fn backward_clock() {
     let date = ask(&mut before, "/a.txt");
     let mut held = send(&server, &get("/push?wait=1500"));
     ask(&mut client::connect(server.address()).unwrap(), "/denied/1");
-    fs::write(&back, "").unwrap();
+    fs::write(&clock.back, "").unwrap();
 
     // The date follows within a second, on a connection that lived before and on one that did not.
     let mut after = client::connect(server.address()).unwrap();

@@ -166,10 +166,9 @@ impl Life<'_> {
         while let Some(control) = self.control {
             match Order::hear(control) {
                 Heard::Said(Order::Stop) => self.stop(),
-                Heard::Said(Order::Drain(grace)) if self.giving.has_takers() => {
-                    self.begin_giving(grace);
-                }
-                Heard::Said(Order::Drain(grace) | Order::Finish(grace)) => self.drain(grace),
+                // Who takes its connections may be named later.
+                Heard::Said(Order::Drain(grace)) => self.begin_giving(grace),
+                Heard::Said(Order::Finish(grace)) => self.drain(grace),
                 Heard::Said(Order::Give(taker)) => self.giving.add(taker),
                 Heard::Said(Order::Take(giver)) => self.taking.add(giver, &self.handle),
                 Heard::Nothing => return,
@@ -233,6 +232,9 @@ impl Life<'_> {
             return;
         };
         count(&self.more);
+        // First, or a connection that is being accepted would be missed: before its last look into the backlogs a worker
+        // may still get connections that nobody else knows of.
+        let left = self.handle.has_left_listeners();
         self.giving.go_on(&self.handle, &self.addresses);
         if self.giving.has_takers() {
             self.lonely_until = None;
@@ -241,9 +243,6 @@ impl Life<'_> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
         }
-        // First, or a connection that is being accepted would be missed: before its last look into the backlogs a worker
-        // may still get connections that nobody else knows of.
-        let left = self.handle.has_left_listeners();
         if left && self.giving.is_settled() && (hard || self.handle.connections() == 0) {
             let given = self.giving.given;
             write(

@@ -8,6 +8,7 @@ use crate::log::{Level, write};
 use crate::owned::{OwnedFile, holder};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ impl BoardFile {
     pub(crate) fn beside(path: &Path, before: Option<&Self>) -> io::Result<Self> {
         if !before.is_some_and(|b| b.path == path && b.owned.is_in_place()) {
             may_replace(path).map_err(|e| named(path, &e))?;
+        }
+        if before.is_none() {
+            clear_unnamed(path);
         }
         Ok(Self {
             owned: OwnedFile::beside(path, 0o640).map_err(|e| named(path, &e))?,
@@ -100,6 +104,46 @@ fn may_replace(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what supervisors that were killed in the middle of a restart have left beside `path`.
+fn clear_unnamed(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    // A bare name lies in the working directory.
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let rest = found.as_bytes().strip_prefix(name.as_bytes());
+        let pid = rest.and_then(|rest| rest.strip_prefix(b"."));
+        if pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
+            && is_left_behind(&entry.path())
+            && fs::remove_file(entry.path()).is_ok()
+        {
+            let shown = entry.path().display().to_string();
+            let text = format!("{shown} removed: unclean shutdown of the server before?");
+            write("core", Level::Warn, &text);
+        }
+    }
+}
+
+/// Whether a scoreboard lies there, and nobody holds it.
+fn is_left_behind(path: &Path) -> bool {
+    let mut options = fs::OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let Ok(mut file) = options.open(path) else {
+        return false;
+    };
+    let mut magic = [0; 8];
+    let whole = file.read_exact(&mut magic).is_ok();
+    whole && magic == MAGIC.to_ne_bytes() && holder(&file).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +180,32 @@ mod tests {
         assert!(path.exists(), "the next one has its place");
         drop(next);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_supervisor_left_beside_it_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("board");
+        let beside = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let scoreboard = MAGIC.to_ne_bytes();
+        let left = beside("board.4711", &scoreboard);
+        let others = [
+            beside("board.12", b"notes of another program"),
+            beside("board.12a", &scoreboard),
+            beside("board.", &scoreboard),
+            beside("boards.12", &scoreboard),
+        ];
+        let file = board(&path, None).unwrap();
+        assert!(!left.exists());
+        // A restart is no start.
+        let late = beside("board.4712", &scoreboard);
+        drop(board(&path, Some(&file)).unwrap());
+        assert!(late.exists());
+        assert!(others.iter().all(|other| other.exists()));
     }
 
     #[test]

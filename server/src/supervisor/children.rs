@@ -126,6 +126,8 @@ pub(super) struct Gone {
     pub(super) unready: bool,
     /// It ended by a signal or with an error.
     pub(super) failed: bool,
+    /// By SIGKILL: somebody's wish or want of memory, nothing that is wrong with the child.
+    pub(super) killed: bool,
     /// It says that no child can start.
     pub(super) fatal: Option<String>,
 }
@@ -301,6 +303,7 @@ impl Children {
                 generation: child.generation,
                 unready,
                 failed: true,
+                killed: matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)),
                 fatal: None,
             };
             match status {
@@ -325,7 +328,8 @@ impl Children {
                 }
                 _ => gone.failed = false,
             }
-            if gone.failed && !matches!(child.phase, Phase::Draining(_)) {
+            let served = gone.killed && !unready;
+            if gone.failed && !served && !matches!(child.phase, Phase::Draining(_)) {
                 self.throttle(child.born.elapsed());
             }
             all.push(gone);

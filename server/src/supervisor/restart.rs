@@ -214,12 +214,18 @@ impl Supervisor {
         let Some(next) = self.next.take() else { return };
         let _ = listeners::take_over(&self.current.listeners, &next.plan.listeners);
         let number = next.plan.board.header().generation.load(Relaxed);
-        for child in self.children.iter_mut() {
-            if child.generation == number {
+        let mut serving = Vec::new();
+        for child in self.children.iter_mut().filter(|c| c.generation == number) {
+            if child.phase == Phase::Starting {
                 child.tell(&Order::Stop);
                 child.phase = Phase::Draining(Some(Instant::now()));
+            } else if !matches!(child.phase, Phase::Draining(_)) {
+                serving.push(child.pid);
             }
         }
+        // These have accepted connections already, which lose nothing by it.
+        let (current, grace) = (self.generation(), self.drain_timeout());
+        handover::drain(&mut self.children, &serving, current, grace);
         self.refuse(next.kind, why);
         next.logs.install();
         self.refuse(next.kind, why);

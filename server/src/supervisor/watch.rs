@@ -237,7 +237,7 @@ impl Supervisor {
                 .next
                 .as_ref()
                 .is_some_and(|n| n.plan.board.header().generation.load(Relaxed) == gone.generation);
-            if of_next && gone.unready && gone.failed {
+            if of_next && gone.unready && gone.failed && !gone.killed {
                 self.give_up("a child of the new generation could not start");
             } else if gone.generation == self.generation() {
                 fatal = fatal.or(gone.fatal);

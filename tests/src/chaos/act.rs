@@ -16,7 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_CHILDREN: usize = 12;
 
 /// Does it. False: this machine does not allow it.
-pub(super) fn act(event: Event, subject: &mut Subject, world: &World, rng: &mut Rng) -> io::Result<bool> {
+pub(super) fn act(
+    event: Event,
+    subject: &mut Subject,
+    world: &World,
+    rng: &mut Rng,
+) -> io::Result<bool> {
     settle(subject)?;
     world.ledger.happens(format_args!("{event:?}"));
     match event {
@@ -49,9 +54,13 @@ pub(super) fn act(event: Event, subject: &mut Subject, world: &World, rng: &mut 
         Event::Descriptors => few_descriptors(subject, world, rng)?,
         Event::Memory => little_memory(subject, world, rng)?,
         Event::FullDisk => return full_disk(subject, rng),
+        Event::Clock => return step_clock(subject, rng),
     }
     if !subject.alive() {
-        world.ledger.wrong(format_args!("{event:?} ended the supervisor: {}", subject.prepared.text("stderr")));
+        world.ledger.wrong(format_args!(
+            "{event:?} ended the supervisor: {}",
+            subject.prepared.text("stderr")
+        ));
         return Err(io::Error::other("the supervisor is gone"));
     }
     Ok(true)
@@ -59,7 +68,9 @@ pub(super) fn act(event: Event, subject: &mut Subject, world: &World, rng: &mut 
 
 /// Kills a child; `told`: the clients' ledger knows whose connections go with it.
 pub(super) fn kill_child(subject: &Subject, world: &World, rng: &mut Rng, told: bool) {
-    let Some(child) = any_child(subject, rng) else { return };
+    let Some(child) = any_child(subject, rng) else {
+        return;
+    };
     // Stopped, it accepts and gives away nothing more while its connections are listed.
     signal(child, libc::SIGSTOP);
     let stopped = || procfs::status(child, "State").is_none_or(|s| s.starts_with(['T', 'Z', 'X']));
@@ -85,7 +96,10 @@ fn rotate(subject: &Subject) {
     let _ = fs::rename(logs.join("access"), logs.join("access.1"));
     // Watched for words: shortened in place, which its writers, who append, do not mind.
     if fs::metadata(subject.log()).is_ok_and(|m| m.len() > 8 << 20) {
-        let _ = File::options().write(true).open(subject.log()).and_then(|f| f.set_len(0));
+        let _ = File::options()
+            .write(true)
+            .open(subject.log())
+            .and_then(|f| f.set_len(0));
     }
 }
 
@@ -104,8 +118,17 @@ fn bad_edit(subject: &Subject, rng: &mut Rng) -> io::Result<()> {
     const REFUSAL: &str = "goes on as before";
     subject.configure(&subject.settings.broken(rng))?;
     let before = subject.said(REFUSAL);
-    signal(subject.pid(), if rng.bool() { libc::SIGUSR1 } else { libc::SIGHUP });
-    let refused = ready::until("a refusal of a broken configuration", PATIENCE, || subject.said(REFUSAL) > before);
+    signal(
+        subject.pid(),
+        if rng.bool() {
+            libc::SIGUSR1
+        } else {
+            libc::SIGHUP
+        },
+    );
+    let refused = ready::until("a refusal of a broken configuration", PATIENCE, || {
+        subject.said(REFUSAL) > before
+    });
     subject.configure(&subject.settings.text())?;
     refused
 }
@@ -121,21 +144,30 @@ fn kill_supervisor(subject: &mut Subject, world: &World) -> io::Result<()> {
     let orphans = subject.children();
     signal(subject.pid(), libc::SIGKILL);
     let again = subject.start_again(&orphans);
-    let gone = ready::until("the end of a killed supervisor's children", Duration::from_secs(15), || {
-        !orphans.iter().any(|pid| procfs::alive(*pid))
-    });
+    let gone = ready::until(
+        "the end of a killed supervisor's children",
+        Duration::from_secs(15),
+        || !orphans.iter().any(|pid| procfs::alive(*pid)),
+    );
     world.ledger.close(open);
     again.and(gone)
 }
 
 fn few_descriptors(subject: &Subject, world: &World, rng: &mut Rng) -> io::Result<()> {
-    let Some(child) = any_child(subject, rng) else { return Ok(()) };
+    let Some(child) = any_child(subject, rng) else {
+        return Ok(());
+    };
     let open = world.ledger.excuse(Scope::Parked);
     let Ok(lowest) = procfs::lowest_unused(child) else {
         world.ledger.close(open);
         return Ok(());
     };
-    limited(child, libc::RLIMIT_NOFILE, u64::from(lowest) + rng.u64(1..8), || nap(rng, 400));
+    limited(
+        child,
+        libc::RLIMIT_NOFILE,
+        u64::from(lowest) + rng.u64(1..8),
+        || nap(rng, 400),
+    );
     // Whoever was closed may notice at its next request.
     std::thread::sleep(Duration::from_millis(300));
     world.ledger.close(open);
@@ -143,13 +175,23 @@ fn few_descriptors(subject: &Subject, world: &World, rng: &mut Rng) -> io::Resul
 }
 
 fn little_memory(subject: &Subject, world: &World, rng: &mut Rng) -> io::Result<()> {
-    let Some(child) = any_child(subject, rng) else { return Ok(()) };
-    let size = procfs::status(child, "VmSize").and_then(|s| s.split(' ').next()?.parse::<u64>().ok());
+    let Some(child) = any_child(subject, rng) else {
+        return Ok(());
+    };
+    let size =
+        procfs::status(child, "VmSize").and_then(|s| s.split(' ').next()?.parse::<u64>().ok());
     let Some(kib) = size else { return Ok(()) };
     // If the child dies of it, nobody knows which connections it had by then.
     let open = world.ledger.excuse(Scope::Everyone);
-    limited(child, libc::RLIMIT_AS, (kib + rng.u64(16..2048)) * 1024, || nap(rng, 300));
-    let replaced = ready::until("children after want of memory", PATIENCE, || !subject.children().is_empty());
+    limited(
+        child,
+        libc::RLIMIT_AS,
+        (kib + rng.u64(16..2048)) * 1024,
+        || nap(rng, 300),
+    );
+    let replaced = ready::until("children after want of memory", PATIENCE, || {
+        !subject.children().is_empty()
+    });
     world.ledger.close(open);
     replaced
 }
@@ -172,19 +214,49 @@ fn full_disk(subject: &Subject, rng: &mut Rng) -> io::Result<bool> {
     Ok(true)
 }
 
+fn step_clock(subject: &Subject, rng: &mut Rng) -> io::Result<bool> {
+    let Some(clock) = &subject.clock else {
+        return Ok(false);
+    };
+    File::create(&clock.back)?;
+    nap(rng, 300);
+    fs::remove_file(&clock.back)?;
+    Ok(true)
+}
+
 /// Runs `meanwhile` while another process has a lower soft limit.
 fn limited(pid: u32, what: libc::__rlimit_resource_t, soft: u64, meanwhile: impl FnOnce()) {
-    let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut old = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: a null pointer asks for no change; the other is a valid out-parameter.
     if unsafe { libc::prlimit(pid as libc::pid_t, what, std::ptr::null(), &raw mut old) } != 0 {
         return;
     }
-    let low = libc::rlimit { rlim_cur: soft.min(old.rlim_max), ..old };
+    let low = libc::rlimit {
+        rlim_cur: soft.min(old.rlim_max),
+        ..old
+    };
     // SAFETY: a valid parameter; a null pointer asks for no old value.
-    unsafe { libc::prlimit(pid as libc::pid_t, what, &raw const low, std::ptr::null_mut()) };
+    unsafe {
+        libc::prlimit(
+            pid as libc::pid_t,
+            what,
+            &raw const low,
+            std::ptr::null_mut(),
+        )
+    };
     meanwhile();
     // SAFETY: as above.
-    unsafe { libc::prlimit(pid as libc::pid_t, what, &raw const old, std::ptr::null_mut()) };
+    unsafe {
+        libc::prlimit(
+            pid as libc::pid_t,
+            what,
+            &raw const old,
+            std::ptr::null_mut(),
+        )
+    };
 }
 
 fn any_child(subject: &Subject, rng: &mut Rng) -> Option<u32> {

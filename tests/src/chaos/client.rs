@@ -61,7 +61,11 @@ fn session(world: &World, rng: &mut Rng) -> Result<(), Over> {
 fn kept(world: &World, rng: &mut Rng) -> Result<(), Over> {
     let mut conversation = Conversation::open(world.address, &world.ledger)?;
     for _ in 0..rng.usize(2..30) {
-        let ask = if rng.u8(..8) == 0 { upload(rng) } else { any(world, rng, false) };
+        let ask = if rng.u8(..8) == 0 {
+            upload(rng)
+        } else {
+            any(world, rng, false)
+        };
         conversation.ask(&[ask])?;
         if world.plant == Some(Fault::Close) && rng.u8(..100) == 0 {
             conversation.close();
@@ -106,7 +110,9 @@ fn half_closed(world: &World, rng: &mut Rng) -> Result<(), Over> {
 fn pipelined(world: &World, rng: &mut Rng) -> Result<(), Over> {
     let mut conversation = Conversation::open(world.address, &world.ledger)?;
     for _ in 0..rng.usize(1..5) {
-        let asks: Vec<_> = (0..rng.usize(2..17)).map(|_| any(world, rng, false)).collect();
+        let asks: Vec<_> = (0..rng.usize(2..17))
+            .map(|_| any(world, rng, false))
+            .collect();
         conversation.ask(&asks)?;
         pause(rng, 100);
     }
@@ -159,7 +165,10 @@ fn upload(rng: &mut Rng) -> Ask<'static> {
     let body = "b".repeat(rng.usize(1..20_000));
     let length = body.len();
     Ask {
-        request: format!("POST /f1.txt HTTP/1.1\r\nHost: chaos\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes(),
+        request: format!(
+            "POST /f1.txt HTTP/1.1\r\nHost: chaos\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes(),
         status: 405,
         body: None,
     }

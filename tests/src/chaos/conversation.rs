@@ -24,6 +24,8 @@ pub(super) struct Conversation<'a> {
     opened: Instant,
     /// Since when nothing is asked for.
     quiet: Instant,
+    /// The server has said that it closes.
+    announced: bool,
     ledger: &'a Ledger,
 }
 
@@ -46,6 +48,7 @@ impl<'a> Conversation<'a> {
                 port,
                 opened,
                 quiet: Instant::now(),
+                announced: false,
                 ledger,
             }),
             Err(e) => {
@@ -66,13 +69,21 @@ impl<'a> Conversation<'a> {
     pub(super) fn ask(&mut self, asks: &[Ask<'_>]) -> Result<(), Over> {
         self.still_open()?;
         let began = Instant::now();
-        let all: Vec<u8> = asks.iter().flat_map(|a| a.request.iter().copied()).collect();
+        let all: Vec<u8> = asks
+            .iter()
+            .flat_map(|a| a.request.iter().copied())
+            .collect();
         self.send(&all, began)?;
         self.read(asks, began)
     }
 
     /// Sends `head` in pieces with pauses between them.
-    pub(super) fn ask_slowly(&mut self, ask: &Ask<'_>, cuts: &[usize], pause: Duration) -> Result<(), Over> {
+    pub(super) fn ask_slowly(
+        &mut self,
+        ask: &Ask<'_>,
+        cuts: &[usize],
+        pause: Duration,
+    ) -> Result<(), Over> {
         self.still_open()?;
         let began = Instant::now();
         let mut from = 0;
@@ -119,7 +130,10 @@ impl<'a> Conversation<'a> {
             Ok(0) => Ok(()),
             Ok(n) => {
                 let shown = String::from_utf8_lossy(&rest[..n.min(60)]).into_owned();
-                self.ledger.wrong(format_args!("port {}: {n} bytes too many: {shown:?}", self.port));
+                self.ledger.wrong(format_args!(
+                    "port {}: {n} bytes too many: {shown:?}",
+                    self.port
+                ));
                 Err(Over)
             }
             // All that was asked for has come.
@@ -145,7 +159,10 @@ impl<'a> Conversation<'a> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Ok(0) => self.fail(Phase::Idle, quiet, "closed while parked"),
             Ok(_) => {
-                self.ledger.wrong(format_args!("port {}: bytes that nobody asked for", self.port));
+                self.ledger.wrong(format_args!(
+                    "port {}: bytes that nobody asked for",
+                    self.port
+                ));
                 Err(Over)
             }
             Err(e) => self.fail(Phase::Idle, quiet, &format!("while parked: {e}")),
@@ -177,8 +194,16 @@ impl<'a> Conversation<'a> {
             match answer {
                 Ok(answer) => self.check(ask, &answer)?,
                 Err(e) => {
-                    let phase = if n == 0 && bytes == 0 { Phase::Unanswered } else { Phase::Midway };
-                    let what = format!("answer {} of {}, after {bytes} bytes: {e}", n + 1, asks.len());
+                    let phase = if n == 0 && bytes == 0 {
+                        Phase::Unanswered
+                    } else {
+                        Phase::Midway
+                    };
+                    let what = format!(
+                        "answer {} of {}, after {bytes} bytes: {e}",
+                        n + 1,
+                        asks.len()
+                    );
                     return self.fail(phase, began, &what);
                 }
             }
@@ -188,7 +213,8 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn check(&self, ask: &Ask<'_>, answer: &client::Response) -> Result<(), Over> {
+    fn check(&mut self, ask: &Ask<'_>, answer: &client::Response) -> Result<(), Over> {
+        self.announced = answer.header("connection") == Some("close");
         let right = ask.body.is_none_or(|body| body == answer.body);
         if answer.status == ask.status && right {
             return Ok(());
@@ -211,7 +237,11 @@ impl<'a> Conversation<'a> {
             opened: self.opened,
             began,
             at: Instant::now(),
-            what: what.to_owned(),
+            what: if self.announced {
+                format!("{what}, as announced")
+            } else {
+                what.to_owned()
+            },
         });
         Err(Over)
     }

@@ -51,9 +51,16 @@ pub(super) fn check(subject: &mut Subject, world: &World, before: &Before) -> io
         !now.is_empty() && !now.iter().any(|pid| old.contains(pid))
     });
     if alone.is_err() {
-        let state = |pid: &u32| format!("{pid} {}", procfs::status(*pid, "State").unwrap_or_default());
+        let state = |pid: &u32| {
+            format!(
+                "{pid} {}",
+                procfs::status(*pid, "State").unwrap_or_default()
+            )
+        };
         let states: Vec<_> = now.iter().map(state).collect();
-        ledger.wrong(format_args!("children are {states:?}, before the last restart {old:?}"));
+        ledger.wrong(format_args!(
+            "children are {states:?}, before the last restart {old:?}"
+        ));
     }
 
     // The one that asks is busy.
@@ -108,7 +115,10 @@ pub(super) fn check(subject: &mut Subject, world: &World, before: &Before) -> io
     if !queues.is_empty() {
         ledger.wrong(format_args!("somebody still listens at port {port}"));
     }
-    let run: Vec<_> = fs::read_dir(subject.prepared.root().join("run"))?.flatten().map(|e| e.path()).collect();
+    let run: Vec<_> = fs::read_dir(subject.prepared.root().join("run"))?
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     if !run.is_empty() {
         ledger.wrong(format_args!("files are left: {run:?}"));
     }
@@ -121,7 +131,11 @@ pub(super) fn check(subject: &mut Subject, world: &World, before: &Before) -> io
 
 /// Descriptors of the supervisor, and the most that a child has.
 fn descriptors(subject: &Subject) -> io::Result<(usize, usize)> {
-    let most = subject.children().into_iter().filter_map(|pid| procfs::descriptors(pid).ok()).max();
+    let most = subject
+        .children()
+        .into_iter()
+        .filter_map(|pid| procfs::descriptors(pid).ok())
+        .max();
     Ok((procfs::descriptors(subject.pid())?, most.unwrap_or(0)))
 }
 

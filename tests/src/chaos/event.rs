@@ -30,12 +30,14 @@ pub(super) enum Event {
     Memory,
     /// The disk with the logs is full for a while.
     FullDisk,
+    /// The wall clock steps back an hour, and later forward again.
+    Clock,
 }
 
 use Event::*;
 
 /// How often each happens, in parts of the sum.
-const WEIGHTS: [(Event, u32); 13] = [
+const WEIGHTS: [(Event, u32); 14] = [
     (Graceful, 20),
     (Storm, 4),
     (Restart, 5),
@@ -49,6 +51,7 @@ const WEIGHTS: [(Event, u32); 13] = [
     (Descriptors, 5),
     (Memory, 2),
     (FullDisk, 5),
+    (Clock, 4),
 ];
 
 impl Event {

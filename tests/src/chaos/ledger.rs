@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How far an exchange had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +53,30 @@ struct Excuse {
     scope: Scope,
 }
 
+/// An answer that the client has read, and that its server has not finished with.
+const JUST_ANSWERED: Duration = Duration::from_millis(50);
+
 impl Excuse {
     fn covers(&self, failure: &Failure) -> bool {
-        let meets = self.from <= failure.at && self.until.is_none_or(|until| failure.began <= until);
+        let meets =
+            self.from <= failure.at && self.until.is_none_or(|until| failure.began <= until);
         match &self.scope {
             // A port may have a new owner since.
             Scope::Ports(ports) => {
-                ports.contains(&failure.port) && failure.opened <= self.from && self.from <= failure.at
+                ports.contains(&failure.port)
+                    && failure.opened <= self.from
+                    && self.from <= failure.at
             }
-            Scope::Requests => meets && matches!(failure.phase, Phase::Unanswered | Phase::Midway),
+            Scope::Requests => match failure.phase {
+                Phase::Unanswered | Phase::Midway => meets,
+                // Its answer went out as the event came: for the server it was not parked yet.
+                Phase::Idle => {
+                    meets
+                        && failure.began + JUST_ANSWERED >= self.from
+                        && failure.began <= self.from
+                }
+                Phase::Connecting => false,
+            },
             Scope::Parked => meets && matches!(failure.phase, Phase::Idle | Phase::Unanswered),
             // A connection that was open during the event may learn of it only later.
             Scope::Everyone => meets || failure.port != 0 && self.holds_at_open(failure),
@@ -227,7 +242,12 @@ mod tests {
     fn nothing_is_excused_without_an_event() {
         let ledger = Ledger::new();
         let now = Instant::now();
-        for phase in [Phase::Connecting, Phase::Idle, Phase::Unanswered, Phase::Midway] {
+        for phase in [
+            Phase::Connecting,
+            Phase::Idle,
+            Phase::Unanswered,
+            Phase::Midway,
+        ] {
             assert_eq!(faults_of(&ledger, &failure(phase, 7, now, now)), 1);
         }
     }
@@ -239,8 +259,14 @@ mod tests {
         later();
         ledger.excuse(Scope::Ports(HashSet::from([7])));
         let after = later();
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, before, before)), 0);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 8, before, before)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 7, before, before)),
+            0
+        );
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 8, before, before)),
+            1
+        );
         let reused = failure(Phase::Idle, 7, after, after);
         assert_eq!(faults_of(&ledger, &reused), 1, "the port has a new owner");
     }
@@ -251,12 +277,24 @@ mod tests {
         let before = Instant::now();
         let open = ledger.excuse(Scope::Requests);
         let during = later();
-        assert_eq!(faults_of(&ledger, &failure(Phase::Midway, 7, before, before)), 0);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, before, during)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Midway, 7, before, before)),
+            0
+        );
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 7, before, during)),
+            1
+        );
         ledger.close(open);
         let after = later();
-        assert_eq!(faults_of(&ledger, &failure(Phase::Midway, 7, before, during)), 0);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Midway, 7, before, after)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Midway, 7, before, during)),
+            0
+        );
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Midway, 7, before, after)),
+            1
+        );
     }
 
     #[test]
@@ -266,10 +304,16 @@ mod tests {
         let now = later();
         assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, now, now)), 0);
         assert_eq!(faults_of(&ledger, &failure(Phase::Midway, 7, now, now)), 1);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Connecting, 0, now, now)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Connecting, 0, now, now)),
+            1
+        );
         ledger.close(open);
         let after = later();
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, after, after)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 7, after, after)),
+            1
+        );
     }
 
     #[test]
@@ -279,8 +323,17 @@ mod tests {
         let during = later();
         ledger.close(open);
         let after = later();
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, during, after)), 0);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Idle, 7, after, after)), 1);
-        assert_eq!(faults_of(&ledger, &failure(Phase::Connecting, 0, after, after)), 1);
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 7, during, after)),
+            0
+        );
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Idle, 7, after, after)),
+            1
+        );
+        assert_eq!(
+            faults_of(&ledger, &failure(Phase::Connecting, 0, after, after)),
+            1
+        );
     }
 }

@@ -53,7 +53,9 @@ impl Options {
             plant: None,
         };
         while let Some(name) = words.next() {
-            let value = words.next().ok_or_else(|| format!("{name}: a value is missing\n{USAGE}"))?;
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{name}: a value is missing\n{USAGE}"))?;
             let number = || {
                 value
                     .parse::<u64>()

@@ -65,8 +65,16 @@ pub fn run(options: &Options) -> io::Result<bool> {
         fs::write(file, &log)?;
     }
     let (answers, excused, _) = world.ledger.sums();
-    println!("\nseed {}, {:.0} s, {} clients", options.seed, world.ledger.seconds(), options.clients);
-    println!("events: {} {counts:?}, {skipped} not possible here", counts.values().sum::<u64>());
+    println!(
+        "\nseed {}, {:.0} s, {} clients",
+        options.seed,
+        world.ledger.seconds(),
+        options.clients
+    );
+    println!(
+        "events: {} {counts:?}, {skipped} not possible here",
+        counts.values().sum::<u64>()
+    );
     println!("sessions: {:?}", world.ledger.sessions());
     println!("answers: {answers}, all as expected; excused failures: {excused}");
     let faults = world.ledger.faults();
@@ -76,8 +84,13 @@ pub fn run(options: &Options) -> io::Result<bool> {
     if !faults.is_empty() {
         println!("{} faults. The end of the error log:", faults.len());
         // Without the corrections that each restart tells again.
-        let shown: Vec<_> = log.lines().filter(|l| !l.contains("[core:warn]") && !l.contains("[core:error]")).collect();
-        shown[shown.len().saturating_sub(30)..].iter().for_each(|l| println!("  {l}"));
+        let shown: Vec<_> = log
+            .lines()
+            .filter(|l| !l.contains("[core:warn]") && !l.contains("[core:error]"))
+            .collect();
+        shown[shown.len().saturating_sub(30)..]
+            .iter()
+            .for_each(|l| println!("  {l}"));
     }
     Ok(faults.is_empty())
 }

@@ -58,7 +58,10 @@ impl Settings {
             3 => self.backlog = rng.u32(128..1024),
             4 => self.recycle = [0, 200, 2000][rng.usize(..3)],
             5 => self.buffer = [0, 16_384, 262_144][rng.usize(..3)],
-            _ => self.mutex = ["none", "flock", "fcntl", "posixsem", "pthread", "sysvsem"][rng.usize(..6)],
+            _ => {
+                self.mutex =
+                    ["none", "flock", "fcntl", "posixsem", "pthread", "sysvsem"][rng.usize(..6)]
+            }
         }
     }
 

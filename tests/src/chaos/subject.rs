@@ -2,6 +2,7 @@
 
 use super::options::Options;
 use super::site::{self, FILES, Settings};
+use crate::clock::Clock;
 use crate::server::{Prepared, is_root, signal};
 use crate::{client, procfs, ready};
 use std::collections::{HashMap, HashSet};
@@ -23,25 +24,36 @@ pub(super) struct Subject {
     supervisor: Child,
     /// The logs have a disk of their own.
     pub disk: bool,
+    /// Its wall clock, where there is a C compiler.
+    pub clock: Option<Clock>,
 }
 
 impl Subject {
     pub(super) fn start(_: &Options) -> io::Result<Subject> {
         let settings = Settings::first();
         let files: Vec<_> = (0..=FILES).map(site::file).collect();
-        let paths: Vec<_> = files.iter().map(|(name, _)| format!("site/{name}")).collect();
-        let files: Vec<_> = paths.iter().zip(&files).map(|(p, (_, c))| (p.as_str(), c.as_slice())).collect();
+        let paths: Vec<_> = files
+            .iter()
+            .map(|(name, _)| format!("site/{name}"))
+            .collect();
+        let files: Vec<_> = paths
+            .iter()
+            .zip(&files)
+            .map(|(p, (_, c))| (p.as_str(), c.as_slice()))
+            .collect();
         let prepared = Prepared::new(&settings.text(), &files)?;
         for folder in ["logs", "run"] {
             fs::create_dir(prepared.root().join(folder))?;
         }
         let disk = own_disk(&prepared.root().join("logs")).is_ok();
-        let supervisor = launch(&prepared)?;
+        let clock = Clock::new(prepared.root())?;
+        let supervisor = launch(&prepared, clock.as_ref())?;
         let mut subject = Subject {
             prepared,
             settings,
             supervisor,
             disk,
+            clock,
         };
         subject.serving()?;
         Ok(subject)
@@ -62,7 +74,7 @@ impl Subject {
 
     /// The client ports of the connections that a process holds.
     pub(super) fn clients_of(&self, pid: u32) -> HashSet<u16> {
-        procfs::peers(pid, self.prepared.address().port()).unwrap_or_else(|e| {eprintln!("{pid}: {e}"); Default::default()})
+        procfs::peers(pid, self.prepared.address().port()).unwrap_or_default()
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -84,7 +96,7 @@ impl Subject {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let waiting = orphans.iter().any(|pid| procfs::alive(*pid)) && Instant::now() < end;
-            self.supervisor = launch(&self.prepared)?;
+            self.supervisor = launch(&self.prepared, self.clock.as_ref())?;
             match self.serving() {
                 Ok(()) => return Ok(()),
                 Err(_) if waiting => std::thread::sleep(Duration::from_millis(100)),
@@ -102,18 +114,26 @@ impl Subject {
         ready::until("the server", PATIENCE, || {
             ended = child.try_wait().ok().flatten();
             let ours = fs::read_to_string(&root).is_ok_and(|text| text.trim() == pid);
-            ended.is_some() || ours && procfs::children(child.id()).is_ok_and(|c| !c.is_empty()) && answers(address)
+            ended.is_some()
+                || ours
+                    && procfs::children(child.id()).is_ok_and(|c| !c.is_empty())
+                    && answers(address)
         })?;
         match ended {
             None => Ok(()),
-            Some(status) => Err(io::Error::other(format!("{status}\n{}", self.prepared.text("stderr")))),
+            Some(status) => Err(io::Error::other(format!(
+                "{status}\n{}",
+                self.prepared.text("stderr")
+            ))),
         }
     }
 
     /// What `?auto` says.
     pub(super) fn figures(&self) -> HashMap<String, String> {
         let request = b"GET /server-status?auto HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-        let body = client::exchange(self.prepared.address(), request).map(|r| r.body).unwrap_or_default();
+        let body = client::exchange(self.prepared.address(), request)
+            .map(|r| r.body)
+            .unwrap_or_default();
         let text = String::from_utf8_lossy(&body).into_owned();
         let pairs = text.lines().filter_map(|line| line.split_once(": "));
         pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
@@ -130,7 +150,9 @@ impl Subject {
         })?;
         match status {
             Some(status) if status.success() => Ok(()),
-            status => Err(io::Error::other(format!("the supervisor ended with {status:?}"))),
+            status => Err(io::Error::other(format!(
+                "the supervisor ended with {status:?}"
+            ))),
         }
     }
 }
@@ -148,15 +170,23 @@ impl Drop for Subject {
     }
 }
 
-fn launch(prepared: &Prepared) -> io::Result<Child> {
+fn launch(prepared: &Prepared, clock: Option<&Clock>) -> io::Result<Child> {
     let errors = prepared.root().join("stderr");
     File::create(&errors)?;
     let errors = OpenOptions::new().append(true).open(errors)?;
-    prepared.command()?.stdout(Stdio::null()).stderr(errors).spawn()
+    let mut command = prepared.command()?;
+    if let Some(clock) = clock {
+        clock.rule(&mut command);
+    }
+    command.stdout(Stdio::null()).stderr(errors).spawn()
 }
 
 fn answers(address: std::net::SocketAddr) -> bool {
-    client::exchange(address, b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").is_ok()
+    client::exchange(
+        address,
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    )
+    .is_ok()
 }
 
 /// Gives a folder a small disk that ends with this thread and its children; root alone can.
@@ -168,7 +198,13 @@ fn own_disk(folder: &std::path::Path) -> io::Result<()> {
     let (root, none, kind) = (text("/")?, text("none")?, text("tmpfs")?);
     let place = text(&folder.to_string_lossy())?;
     let options = text(&format!("size={DISK},mode=755"))?;
-    let checked = |failed: i32| if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    let checked = |failed: i32| {
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
     // SAFETY: unshare touches no memory.
     checked(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     // SAFETY: strings that live through the call; the last argument may be null.
@@ -182,6 +218,14 @@ fn own_disk(folder: &std::path::Path) -> io::Result<()> {
         )
     })?;
     // SAFETY: strings that live through the call.
-    checked(unsafe { libc::mount(kind.as_ptr(), place.as_ptr(), kind.as_ptr(), 0, options.as_ptr().cast()) })?;
+    checked(unsafe {
+        libc::mount(
+            kind.as_ptr(),
+            place.as_ptr(),
+            kind.as_ptr(),
+            0,
+            options.as_ptr().cast(),
+        )
+    })?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
 }
