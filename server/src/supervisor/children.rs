@@ -328,9 +328,9 @@ impl Children {
                 }
                 _ => gone.failed = false,
             }
-            let served = gone.killed && !unready;
-            if gone.failed && !served && !matches!(child.phase, Phase::Draining(_)) {
-                self.throttle(child.born.elapsed());
+            if gone.failed && !matches!(child.phase, Phase::Draining(_)) {
+                let blameless = gone.killed && !unready;
+                self.throttle(child.born.elapsed(), blameless);
             }
             all.push(gone);
         }
@@ -353,8 +353,9 @@ impl Children {
         (!self.held.is_empty()).then(again).flatten()
     }
 
-    /// A crash loop: the first replacements come at once, the next ever more slowly.
-    fn throttle(&mut self, lived: Duration) {
+    /// A crash loop: the first replacements come at once, the next ever more slowly; not for those who served and were
+    /// killed from outside.
+    fn throttle(&mut self, lived: Duration, blameless: bool) {
         if lived >= HEALTHY {
             self.failures = 0;
             return;
@@ -363,7 +364,8 @@ impl Children {
         let Some(doublings) = self.failures.checked_sub(AT_ONCE + 1) else {
             return;
         };
-        let wait = FIRST_WAIT * (1 << doublings.min(DOUBLINGS));
+        let most = if blameless { 0 } else { DOUBLINGS };
+        let wait = FIRST_WAIT * (1 << doublings.min(most));
         let text = format!(
             "children die right after their start, {} in a row; next try in {wait:?}",
             self.failures

@@ -98,6 +98,9 @@ pub(super) fn check(subject: &mut Subject, world: &World, before: &Before) -> io
             "descriptors: supervisor {} at first and {supervisor} at last, a child {} and {child}",
             before.supervisor, before.child
         ));
+        for pid in subject.children().into_iter().chain([subject.pid()]) {
+            ledger.wrong(format_args!("{pid} has {:?}", links(pid)));
+        }
     }
 
     let port = subject.prepared.address().port();
@@ -137,6 +140,18 @@ fn descriptors(subject: &Subject) -> io::Result<(usize, usize)> {
         .filter_map(|pid| procfs::descriptors(pid).ok())
         .max();
     Ok((procfs::descriptors(subject.pid())?, most.unwrap_or(0)))
+}
+
+/// What a process has open.
+fn links(pid: u32) -> Vec<String> {
+    let all = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let link = |e: fs::DirEntry| {
+        let to = fs::read_link(e.path()).unwrap_or_default();
+        format!("{} {}", e.file_name().to_string_lossy(), to.display())
+    };
+    all.flatten().map(link).collect()
 }
 
 /// Shared memory and semaphores of all kinds.
