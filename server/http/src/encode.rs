@@ -80,17 +80,31 @@ impl Encoder {
         if response.status != 200 || !response.fields.is_empty() {
             return None;
         }
+        if let Some(prepared) = &response.prepared {
+            return self.prepared(out, prepared, seconds);
+        }
         if self.second != seconds {
             self.renew_preamble(seconds);
         }
-        let (head, rest) = match &response.prepared {
-            Some(prepared) if prepared.names_server() => return None,
-            Some(prepared) => (&self.kept[..self.preamble], prepared.all()),
-            None => (self.plain(response.content_type?, body.len() as u64), body),
-        };
-        out.reserve(head.len() + rest.len());
-        out.extend_from_slice(head);
-        out.extend_from_slice(rest);
+        let head = self.plain(response.content_type?, body.len() as u64);
+        append(out, head, body);
+        Some(())
+    }
+
+    /// The same for an answer that is kept. `None`: it has a `Server` of its own.
+    pub(crate) fn prepared(
+        &mut self,
+        out: &mut Vec<u8>,
+        prepared: &Prepared,
+        seconds: u64,
+    ) -> Option<()> {
+        if prepared.names_server() {
+            return None;
+        }
+        if self.second != seconds {
+            self.renew_preamble(seconds);
+        }
+        append(out, &self.kept[..self.preamble], prepared.all());
         Some(())
     }
 
@@ -141,6 +155,12 @@ impl Encoder {
         connection(out, last);
         out.extend_from_slice(b"\r\n");
     }
+}
+
+fn append(out: &mut Vec<u8>, head: &[u8], rest: &[u8]) {
+    out.reserve(head.len() + rest.len());
+    out.extend_from_slice(head);
+    out.extend_from_slice(rest);
 }
 
 /// What the connection, not the handler, says in a head.

@@ -10,6 +10,8 @@ mod parse;
 pub(crate) use names::Names;
 pub use parse::{Parsed, parse};
 pub(crate) use parse::{asks_head, is_blank, parse_into};
+use std::cell::Cell;
+use std::num::NonZeroU64;
 
 /// What a head may weigh.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +91,8 @@ pub struct Head {
     minor: u8,
     fields: Vec<(Span, Span)>,
     names: Names,
+    /// What the handler remembers of it, and for which host.
+    memo: Cell<Option<(u32, NonZeroU64)>>,
 }
 
 impl Head {
@@ -209,6 +213,16 @@ impl Head {
         self.fields_among(Names::of(&[name]))
             .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, v)| v)
+    }
+
+    /// The number under which its answer can be found again, if it was one for this host.
+    pub(crate) fn memo(&self, host: u32) -> Option<NonZeroU64> {
+        let (known, number) = self.memo.get()?;
+        (known == host && self.method != Method::Head).then_some(number)
+    }
+
+    pub(crate) fn set_memo(&self, host: u32, number: NonZeroU64) {
+        self.memo.set(Some((host, number)));
     }
 
     /// Half a head must not pass for one when its bytes come again.

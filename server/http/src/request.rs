@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -44,6 +45,12 @@ impl Request {
     #[must_use]
     pub fn host_number(&self) -> u32 {
         self.host
+    }
+
+    /// Keeps a number for when this head comes again, byte for byte, for the same host and on the same worker: then
+    /// [`crate::Handler::again`] may answer by it.
+    pub fn remember(&self, number: NonZeroU64) {
+        self.head.set_memo(self.host, number);
     }
 
     /// From here on the body may have at most `most` bytes in all.

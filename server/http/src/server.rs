@@ -5,12 +5,13 @@ use crate::head::Head;
 use crate::hosts::{Governed, Hosts};
 use crate::limits::Limits;
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{Prepared, Response};
 use crate::status::Refusal;
 use bytes::Bytes;
 use parkade::{Attempt, Carry, Conn, Keepalive, Next, Service, Written};
 use std::future::Future;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
@@ -25,6 +26,15 @@ pub trait Handler: Send + Sync + 'static {
     fn ready(&self, request: &Request) -> Option<Response> {
         let _ = request;
         None
+    }
+
+    /// Answers a request without a body whose head repeats one that was answered on this worker before and for which
+    /// [`Request::remember`] kept `number`: gives the answer to `write`. False: it has to be asked as any other.
+    ///
+    /// Not asked for HEAD, where somebody observes, and where the connection has something to say of its own.
+    fn again(&self, number: NonZeroU64, write: &mut dyn FnMut(&Prepared)) -> bool {
+        let _ = (number, write);
+        false
     }
 
     /// Answers one request.

@@ -1,13 +1,16 @@
 //! Small files, ready to be sent, by the path that asked for them. Each worker has its own; an entry is held against the
-//! file system again when it is older than a moment, so a change is seen within one second.
+//! file system again when it is older than a moment, so a change is seen within one second. A head that repeats the last
+//! one finds its entry by a number.
 
 use super::stamp::Stamp;
 use parkade_http::precondition::{Validators, Verdict, evaluate};
 use parkade_http::{Prepared, Request, Response};
 use rustix::time::{ClockId, clock_gettime};
+use slab::Slab;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,14 +50,22 @@ struct Held {
     entry: Entry,
     born: i64,
     checked: i64,
+    /// Of all that were ever kept here.
+    number: NonZeroU64,
 }
 
 #[derive(Default)]
 struct Cache {
-    entries: HashMap<Vec<u8>, Held, BuildHasherDefault<Fold>>,
+    places: HashMap<Vec<u8>, usize, BuildHasherDefault<Fold>>,
+    held: Slab<Held>,
+    /// How many were ever kept.
+    count: u64,
     bytes: usize,
     key: Vec<u8>,
 }
+
+/// Bits of a number that say where its entry is; the others say which one it was.
+const PLACE: u32 = ENTRIES.trailing_zeros();
 
 thread_local! {
     static CACHE: RefCell<Cache> = RefCell::default();
@@ -103,9 +114,24 @@ pub(super) fn look_up(request: &Request) -> Option<Response> {
     })
 }
 
+/// Gives the answer of an entry by its number, if it is still there and was looked at a moment ago.
+pub(super) fn again(number: NonZeroU64, write: &mut dyn FnMut(&Prepared)) -> bool {
+    CACHE.with_borrow(|cache| {
+        let place = number.get() as usize % ENTRIES;
+        match cache.held.get(place) {
+            Some(held) if held.number == number && now() - held.checked <= FRESH_MS => {
+                write(&held.entry.prepared);
+                true
+            }
+            _ => false,
+        }
+    })
+}
+
 impl Cache {
     fn answer(&mut self, wanted: &[u8], request: &Request) -> Option<Response> {
-        let held = self.entries.get_mut(wanted)?;
+        let place = *self.places.get(wanted)?;
+        let held = self.held.get_mut(place)?;
         let now = now();
         if now - held.checked > FRESH_MS {
             if now - held.born > LIFE_MS || !held.entry.is_current() {
@@ -122,14 +148,19 @@ impl Cache {
         match evaluate(request, &validators) {
             // Parts are cut from the file.
             Verdict::Proceed { ranges: true } if request.field("Range").is_some() => None,
-            Verdict::Proceed { .. } => Some(Response::prepared(entry.prepared.clone())),
+            Verdict::Proceed { .. } => {
+                // The same head means the same for the same file.
+                request.remember(held.number);
+                Some(Response::prepared(entry.prepared.clone()))
+            }
             Verdict::NotModified => Some(super::files::not_modified(&validators)),
             Verdict::Failed => Some(Response::error(412)),
         }
     }
 
     fn forget(&mut self, key: &[u8]) {
-        if let Some(gone) = self.entries.remove(key) {
+        if let Some(place) = self.places.remove(key) {
+            let gone = self.held.remove(place);
             self.bytes -= gone.entry.bytes() + key.len();
         }
     }
@@ -137,18 +168,27 @@ impl Cache {
     fn keep(&mut self, key: Vec<u8>, entry: Entry, now: i64) {
         self.forget(&key);
         let size = entry.bytes() + key.len();
-        if self.entries.len() >= ENTRIES || self.bytes + size > BYTES {
+        if self.held.len() >= ENTRIES || self.bytes + size > BYTES {
             // Full: begin anew rather than keep an order for what is cheap to read again.
-            self.entries.clear();
+            self.places.clear();
+            self.held.clear();
             self.bytes = 0;
         }
         self.bytes += size;
+        self.count += 1;
+        let place = self.held.vacant_entry();
+        // Never the same twice, as the count never is.
+        let Some(number) = NonZeroU64::new(self.count << PLACE | place.key() as u64) else {
+            return;
+        };
         let held = Held {
             entry,
             born: now,
             checked: now,
+            number,
         };
-        self.entries.insert(key, held);
+        self.places.insert(key, place.key());
+        place.insert(held);
     }
 }
 
@@ -188,7 +228,7 @@ mod tests {
         let mut cache = Cache::default();
         for i in 0..3 * ENTRIES {
             cache.keep(i.to_le_bytes().to_vec(), entry(file.path(), 1), 0);
-            assert!(cache.entries.len() <= ENTRIES);
+            assert!(cache.held.len() <= ENTRIES && cache.places.len() == cache.held.len());
         }
         for i in 0..3 * BYTES / SMALL as usize {
             let key = i.to_le_bytes().to_vec();
@@ -196,9 +236,44 @@ mod tests {
             cache.keep(key, entry(file.path(), SMALL as usize), 0);
             assert!(cache.bytes <= BYTES);
         }
-        let keys: Vec<_> = cache.entries.keys().cloned().collect();
+        let keys: Vec<_> = cache.places.keys().cloned().collect();
         keys.iter().for_each(|k| cache.forget(k));
         assert_eq!(cache.bytes, 0, "what is forgotten weighs nothing");
+    }
+
+    #[test]
+    fn a_number_finds_its_own_entry_and_no_other() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let number = |key: &[u8]| {
+            CACHE.with_borrow(|cache| cache.held[*cache.places.get(key).unwrap()].number)
+        };
+        let keep = |key: &[u8], size: usize| {
+            CACHE.with_borrow_mut(|c| c.keep(key.to_vec(), entry(file.path(), size), now()));
+            number(key)
+        };
+        let found = |number| {
+            let mut size = None;
+            let there = again(number, &mut |prepared| size = Some(prepared.body().len()));
+            assert_eq!(there, size.is_some());
+            size
+        };
+        let (a, b) = (keep(b"a", 1), keep(b"b", 2));
+        assert_eq!((found(a), found(b)), (Some(1), Some(2)));
+        let newer = keep(b"a", 3);
+        assert_eq!((found(a), found(newer)), (None, Some(3)), "replaced");
+        CACHE.with_borrow_mut(|cache| cache.forget(b"b"));
+        assert_eq!(found(b), None, "forgotten");
+        let c = keep(b"c", 4);
+        assert_eq!(
+            (found(b), found(c)),
+            (None, Some(4)),
+            "its place is another's"
+        );
+        CACHE.with_borrow_mut(|cache| {
+            let place = *cache.places.get(b"c".as_slice()).unwrap();
+            cache.held[place].checked -= FRESH_MS + 1;
+        });
+        assert_eq!(found(c), None, "it must be looked at again first");
     }
 
     #[test]

@@ -27,8 +27,9 @@ use crate::settings::Settings;
 use hosts::{Front, Table, unpack};
 use parkade_config::Handler as Special;
 use parkade_http::target::{BadPath, normalise};
-use parkade_http::{BodyError, Handler, Method, Request, Response, Server};
+use parkade_http::{BodyError, Handler, Method, Prepared, Request, Response, Server};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use tree::{Rules, Tree};
 
@@ -232,6 +233,10 @@ where
 
     fn ready(&self, request: &Request) -> Option<Response> {
         self.site.ready(request)
+    }
+
+    fn again(&self, number: NonZeroU64, write: &mut dyn FnMut(&Prepared)) -> bool {
+        cache::again(number, write)
     }
 
     fn call(&self, request: Request) -> Fut {

@@ -213,6 +213,11 @@ pub(crate) fn refuse<H: Handler>(
     }
 }
 
+/// Whether the connection goes on without a word about it, and nobody wants to hear of the exchange.
+pub(crate) fn is_silent<H: Handler>(local: &Local<H>, terms: &Terms) -> bool {
+    terms.keep && !terms.framing.asked_keep_alive && !local.observed()
+}
+
 /// Writes the answer that most requests get: one from memory, on a connection that goes on without a word about it.
 /// False: this is not one; nothing is written.
 pub(crate) fn respond_plainly<H: Handler>(
@@ -223,8 +228,7 @@ pub(crate) fn respond_plainly<H: Handler>(
     terms: &Terms,
     response: &Response,
 ) -> bool {
-    let silent = terms.keep && !terms.framing.asked_keep_alive && !response.close;
-    if !silent || head.method() == Method::Head || local.observed() {
+    if !is_silent(local, terms) || response.close || head.method() == Method::Head {
         return false;
     }
     outgoing::small(response)

@@ -7,13 +7,14 @@ use crate::framing::{self, Framing, ResponseLength};
 use crate::head::{self, Head};
 use crate::outgoing;
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{Prepared, Response};
 use crate::server::{Exchange, Handler, Observer, Shared};
 use crate::status::Refusal;
 use bytes::Bytes;
 use parkade::{Buffer, Conn, Written};
 use std::cell::RefCell;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -105,6 +106,26 @@ impl<H: Handler> Local<H> {
         match answer {
             Poll::Ready(_) => None,
             Poll::Pending => Some(std::mem::replace(&mut *place, Box::pin(None))),
+        }
+    }
+
+    /// Lets the handler answer by a number it has kept. False: nothing is written.
+    pub(crate) fn again(&self, number: NonZeroU64, out: &mut Vec<u8>, seconds: u64) -> bool {
+        let before = out.len();
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let mut written = None;
+            let mut write = |prepared: &Prepared| {
+                written = self.encoder.borrow_mut().prepared(out, prepared, seconds);
+            };
+            self.shared.handler().again(number, &mut write) && written.is_some()
+        }));
+        match caught {
+            Ok(answered) => answered,
+            // Asked as any other it may panic again, and is answered then.
+            Err(_) => {
+                out.truncate(before);
+                false
+            }
         }
     }
 

@@ -116,6 +116,14 @@ fn serve<H: Handler>(
             received: 0,
             began: local.begin(),
         };
+        if again(local, conn, out, head, &terms) {
+            if out.len() >= answer::FLUSH
+                && let Err(end) = answer::flush(governed, conn, out, input, None)
+            {
+                return Reached::Over(end);
+            }
+            continue;
+        }
         let request = Request::new(Rc::clone(head), conn.peer(), governed.host, None);
         let mut answer = Poll::Pending;
         if let Some(place) = local.ask(request, cx, &mut answer) {
@@ -149,6 +157,22 @@ fn serve<H: Handler>(
         Ok(()) => Reached::Park(governed.keep_alive),
         Err(end) => Reached::Over(end),
     }
+}
+
+/// Answers a head that was answered before, if its answer can be found by number and the connection has nothing to say
+/// of its own.
+#[inline]
+fn again<H: Handler>(
+    local: &Local<H>,
+    conn: &Conn,
+    out: &mut Vec<u8>,
+    head: &Head,
+    terms: &Terms,
+) -> bool {
+    let Some(number) = head.memo(terms.host) else {
+        return false;
+    };
+    answer::is_silent(local, terms) && local.again(number, out, conn.unix_seconds())
 }
 
 /// Looks at a head that differs from the last one: its framing and how many bytes of `input` it took. `None` if `input`

@@ -59,6 +59,7 @@ fn read(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Result<Option
     let Some(head) = Rc::get_mut(head) else {
         return Ok(None);
     };
+    head.memo.set(None);
     let mut skipped = 0;
     while skipped < 2 * EMPTY_LINES && input[skipped..].starts_with(b"\r\n") {
         skipped += 2;
