@@ -175,6 +175,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options,
 }
 
 impl Options {
+    /// The same for a server that takes another one's place, where that one is.
+    pub(crate) fn taking_over(mut self) -> Self {
+        self.detach = false;
+        if matches!(self.command, Command::Signal(_)) {
+            self.command = Command::Run;
+        }
+        self
+    }
+
     /// Whether the server may leave the terminal.
     pub(crate) fn may_detach(&self) -> bool {
         let stays = |d: &String| d == "FOREGROUND" || d == "NO_DETACH";

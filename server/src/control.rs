@@ -76,11 +76,11 @@ impl Order {
     /// Sends it. `Err` if the child does not listen; it does not wait for it.
     pub(crate) fn send(&self, to: &OwnedFd) -> io::Result<()> {
         match self {
-            Self::Stop => send(to, &[STOP], None),
-            Self::Drain(grace) => send(to, &timed(DRAIN, *grace), None),
-            Self::Finish(grace) => send(to, &timed(FINISH, *grace), None),
-            Self::Give(fd) => send(to, &[GIVE], Some(fd.as_fd())),
-            Self::Take(fd) => send(to, &[TAKE], Some(fd.as_fd())),
+            Self::Stop => send(to, &[STOP], &[]),
+            Self::Drain(grace) => send(to, &timed(DRAIN, *grace), &[]),
+            Self::Finish(grace) => send(to, &timed(FINISH, *grace), &[]),
+            Self::Give(fd) => send(to, &[GIVE], &[fd.as_fd()]),
+            Self::Take(fd) => send(to, &[TAKE], &[fd.as_fd()]),
         }
     }
 
@@ -88,12 +88,12 @@ impl Order {
     pub(crate) fn hear(from: &OwnedFd) -> Heard<Self> {
         loop {
             let mut bytes = [0; MOST];
-            let (length, fd) = match receive(from, &mut bytes) {
+            let (length, mut fds) = match receive(from, &mut bytes) {
                 Ok(got) => got,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
                 Err(_) => return Heard::Ended,
             };
-            return Heard::Said(match (length, bytes[0], fd) {
+            return Heard::Said(match (length, bytes[0], fds.pop()) {
                 (0, ..) => return Heard::Ended,
                 (1, STOP, _) => Self::Stop,
                 (MOST, DRAIN, _) => Self::Drain(grace(&bytes)),
@@ -114,7 +114,7 @@ impl News {
             Self::Leaving => LEAVING,
             Self::Busy => BUSY,
         };
-        send(to, &[word], None)
+        send(to, &[word], &[])
     }
 
     /// What a child has said.
@@ -151,10 +151,13 @@ fn grace(bytes: &[u8; MOST]) -> Option<Duration> {
     (ms != UNBOUNDED).then_some(Duration::from_millis(ms))
 }
 
-fn send(to: &OwnedFd, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Descriptors of one message (unix(7): SCM_MAX_FD).
+const FDS: usize = 253;
+
+/// Sends a message with descriptors, without waiting.
+pub(crate) fn send(to: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = fd.as_slice();
     if !fds.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(fds));
     }
@@ -163,18 +166,21 @@ fn send(to: &OwnedFd, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()
     Ok(())
 }
 
-fn receive(from: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Receives a message and at most `FDS` descriptors, without waiting.
+pub(crate) fn receive(from: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let got = rustix::io::retry_on_intr(|| {
         recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut ancillary, flags)
     })?;
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    Ok((got.bytes, fd))
+    let mut all = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            all.extend(fds);
+        }
+    }
+    Ok((got.bytes, all))
 }
 
 #[cfg(test)]
@@ -201,7 +207,7 @@ mod tests {
         // The last writer has gone: both copies were closed.
         assert_eq!(std::io::read_to_string(reader).unwrap(), "");
         // A word of another version is passed over.
-        send(&ours, b"?", None).unwrap();
+        send(&ours, b"?", &[]).unwrap();
         Order::Stop.send(&ours).unwrap();
         assert!(matches!(Order::hear(&theirs), Heard::Said(Order::Stop)));
         News::Ready.send(&theirs).unwrap();

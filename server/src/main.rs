@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let options = match cli::parse(std::env::args_os().skip(1)) {
+        // Whatever started the old server, this one goes on in its place.
+        Ok(options) if supervisor::upgrade::is_inherited() => options.taking_over(),
         Ok(options) => options,
         Err(message) => {
             eprint!("parkade: {message}\n{}", cli::USAGE);

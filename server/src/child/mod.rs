@@ -20,6 +20,7 @@ use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
 use crate::site::Site;
 use life::Started;
+pub(crate) use moving::RECORDS;
 use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
 use parkade::{Runtime, Workers};

@@ -6,11 +6,21 @@
 use super::record::{MAGIC, VERSION};
 use crate::log::{Level, write};
 use crate::owned::{OwnedFile, holder};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Whose file may be at the path.
+pub(crate) enum Holder<'a> {
+    Nobody,
+    /// The generation that serves.
+    Own(&'a BoardFile),
+    /// The server that this one takes over from.
+    Server(Pid),
+}
 
 /// A scoreboard's file; dropping it removes the file.
 pub(crate) struct BoardFile {
@@ -20,15 +30,20 @@ pub(crate) struct BoardFile {
 }
 
 impl BoardFile {
-    /// An empty file beside `path`, unless that belongs to somebody else than the generation `before`.
+    /// An empty file beside `path`, unless that belongs to somebody else than who serves until then.
     ///
     /// # Errors
     /// The path is taken, or no file can be made there.
-    pub(crate) fn beside(path: &Path, before: Option<&Self>) -> io::Result<Self> {
-        if !before.is_some_and(|b| b.path == path && b.owned.is_in_place()) {
-            may_replace(path).map_err(|e| named(path, &e))?;
+    pub(crate) fn beside(path: &Path, before: &Holder<'_>) -> io::Result<Self> {
+        let (ours, server) = match before {
+            Holder::Own(b) => (b.path == path && b.owned.is_in_place(), None),
+            Holder::Server(pid) => (false, Some(*pid)),
+            Holder::Nobody => (false, None),
+        };
+        if !ours {
+            may_replace(path, server).map_err(|e| named(path, &e))?;
         }
-        if before.is_none() {
+        if matches!(before, Holder::Nobody) {
             clear_unnamed(path);
         }
         Ok(Self {
@@ -56,7 +71,7 @@ fn named(path: &Path, e: &io::Error) -> io::Error {
 }
 
 /// `Ok` if nothing is there, or a scoreboard that its server has left behind.
-fn may_replace(path: &Path) -> io::Result<()> {
+fn may_replace(path: &Path, server: Option<Pid>) -> io::Result<()> {
     let taken = |why: String| io::Error::new(io::ErrorKind::AlreadyExists, why);
     let kind = match fs::symlink_metadata(path) {
         Ok(found) => found.file_type(),
@@ -85,7 +100,11 @@ fn may_replace(path: &Path) -> io::Result<()> {
         let why = "the file there is no scoreboard of this server: it is not overwritten; choose another path";
         return Err(taken(why.to_owned()));
     }
-    if let Some(pid) = holder(&file) {
+    let held = holder(&file);
+    if held.is_some() && held == server {
+        return Ok(());
+    }
+    if let Some(pid) = held {
         let why = format!("it is the scoreboard of the server with pid {pid}, which is running");
         return Err(taken(why));
     }
@@ -151,6 +170,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     fn board(path: &Path, before: Option<&BoardFile>) -> io::Result<BoardFile> {
+        let before = &before.map_or(Holder::Nobody, Holder::Own);
         let size = Size {
             children: 3,
             workers: 2,

@@ -11,7 +11,7 @@ mod record;
 mod slot;
 mod sum;
 
-pub(crate) use file::BoardFile;
+pub(crate) use file::{BoardFile, Holder};
 pub(crate) use record::{Child, Claims, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;

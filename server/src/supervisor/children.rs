@@ -255,8 +255,13 @@ impl Children {
         self.all.iter().filter_map(overdue).min()
     }
 
-    /// Sleeps until a signal comes, a child speaks, or it is `due`.
-    pub(super) fn sleep(&self, signals: &SignalFd, due: Option<Instant>) -> io::Result<()> {
+    /// Sleeps until a signal comes, a child speaks or `other` does, or it is `due`.
+    pub(super) fn sleep(
+        &self,
+        signals: &SignalFd,
+        other: Option<&OwnedFd>,
+        due: Option<Instant>,
+    ) -> io::Result<()> {
         let most = due.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
             Timespec {
@@ -265,6 +270,7 @@ impl Children {
             }
         });
         let mut waits = vec![PollFd::new(signals, PollFlags::IN)];
+        waits.extend(other.map(|fd| PollFd::new(fd, PollFlags::IN)));
         // The end of a child comes as a signal.
         let speaking = self.all.iter().filter(|c| !c.silent);
         waits.extend(speaking.map(|c| PollFd::new(&c.control, PollFlags::IN)));

@@ -33,8 +33,8 @@ pub(super) fn drain(
 }
 
 /// Children that serve since a moment ago take connections of all that are ending: those to whom these were introduced
-/// before may end first.
-pub(super) fn introduce_newcomers(children: &mut Children, generation: u32) {
+/// before may end first. Says how many they are.
+pub(super) fn introduce_newcomers(children: &mut Children, generation: u32) -> usize {
     let mut newcomers = Vec::new();
     for child in children.iter_mut() {
         let serves = child.generation == generation && child.phase == Phase::Serving;
@@ -49,6 +49,7 @@ pub(super) fn introduce_newcomers(children: &mut Children, generation: u32) {
             introduce(children, from, *to);
         }
     }
+    newcomers.len()
 }
 
 /// Makes a channel between two children.

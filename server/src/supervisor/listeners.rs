@@ -6,7 +6,7 @@ use parkade_config::{Config, Listen, Located};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// The sockets of an address that the configuration gave: one for each bucket of children.
 pub(super) struct Listener {
@@ -15,6 +15,20 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// Of another server.
+    pub(super) fn inherited(asked: SocketAddr, sockets: Vec<TcpListener>) -> Self {
+        Self { asked, sockets }
+    }
+
+    /// The address that the configuration gave.
+    pub(super) fn asked(&self) -> SocketAddr {
+        self.asked
+    }
+
+    pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd)
+    }
+
     /// Where it listens.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         let first = self.sockets.first().ok_or(io::ErrorKind::NotConnected)?;

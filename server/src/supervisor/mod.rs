@@ -4,7 +4,7 @@
 //! `listeners` opens the sockets, `buckets` says how many, `buffers` how much the kernel keeps for each, `pidfile` keeps the PidFile, `detach` leaves the terminal,
 //! `plan` is what a generation of children is made from. `watch` is the loop, `restart` puts one generation in another's
 //! place, `spare` says how many children there should be, `handover` says
-//! whose connections go to whom, `children` are those there are.
+//! whose connections go to whom, `children` are those there are. `upgrade` puts another program in this one's place.
 
 mod buckets;
 mod buffers;
@@ -16,6 +16,7 @@ pub(crate) mod pidfile;
 mod plan;
 mod restart;
 mod spare;
+pub(crate) mod upgrade;
 mod watch;
 
 use crate::child;
@@ -30,13 +31,15 @@ use listeners::Listener;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signal::{sigaction, sigprocmask};
 use pidfile::{Found, PidFile};
-use plan::Plan;
+use plan::{Before, Plan};
 use std::io;
 use std::path::Path;
+use upgrade::Heir;
 use watch::Supervisor;
 
 /// Runs the server until it is told to stop.
 pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
+    let mut heir = upgrade::inherit()?;
     let pid_path = settings.pid_path().map(Path::to_owned);
     let found = pid_path.as_deref().map(pidfile::look);
     if let Some(Found::Server(pid)) = found
@@ -47,10 +50,13 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
     }
     log::error::open(&settings.config)?;
     let buckets = buckets::wanted(&settings.config, options.one_process);
-    let listeners = listeners::open(&settings.config, buckets, &[])?;
+    let inherited = heir.as_mut().map(|h| std::mem::take(&mut h.listeners));
+    let listeners = listeners::open(&settings.config, buckets, &inherited.unwrap_or_default())?;
     let logs = AccessLogs::open(&settings.config)?;
-    if let (Some(path), Some(found)) = (&pid_path, &found) {
-        pidfile::may_write(path, found)?;
+    // The old server's own: it is replaced when this one serves.
+    let ours = heir.as_ref().map(|h| Found::Server(h.pid));
+    if let (Some(path), Some(found)) = (&pid_path, found.filter(|f| Some(f) != ours.as_ref())) {
+        pidfile::may_write(path, &found)?;
     }
     if !options.detach {
         return run_here(
@@ -59,6 +65,7 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
             listeners,
             logs,
             pid_path.as_deref(),
+            heir,
             &mut None,
         );
     }
@@ -69,6 +76,7 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
         listeners,
         logs,
         pid_path.as_deref(),
+        heir,
         &mut detached,
     );
     if let (Err(e), Some(detached)) = (&end, detached) {
@@ -84,11 +92,14 @@ fn run_here(
     listeners: Vec<Listener>,
     logs: AccessLogs,
     pid_path: Option<&Path>,
+    heir: Option<Heir>,
     detached: &mut Option<Detached>,
 ) -> io::Result<()> {
     block_signals()?;
     crash::watch(&settings)?;
-    let pid_file = pid_path.map(PidFile::create).transpose()?;
+    // An heir's files get their names when it serves.
+    let own = pid_path.filter(|_| heir.is_none());
+    let pid_file = own.map(PidFile::create).transpose()?;
     for listener in &listeners {
         if let Ok(address) = listener.address() {
             write(
@@ -99,14 +110,19 @@ fn run_here(
         }
     }
     let one = options.one_process;
-    let mut plan = Plan::new(settings, listeners, logs, one, None, |size, file| {
+    let before = heir
+        .as_ref()
+        .map_or(Before::Nothing, |h| Before::Server(h.pid));
+    let mut plan = Plan::new(settings, listeners, logs, one, &before, |size, file| {
         Board::new(size, 0, file)
     })?;
-    plan.publish()?;
+    if heir.is_none() {
+        plan.publish()?;
+    }
     if options.one_process {
         return alone(&mut plan);
     }
-    Supervisor::new(options, plan, pid_file)?.watch(detached)
+    Supervisor::new(options, plan, pid_file, heir)?.watch(detached)
 }
 
 /// `-X`: this process is the only one.

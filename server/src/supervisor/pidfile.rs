@@ -112,6 +112,10 @@ pub(crate) fn look(path: &Path) -> Found {
 fn began(pid: Pid) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
+    // Dead, and not yet waited for.
+    if rest.starts_with(['Z', 'X']) {
+        return None;
+    }
     let ticks: u64 = rest.split(' ').nth(19)?.parse().ok()?;
     let boot = fs::read_to_string("/proc/stat").ok()?;
     let boot = boot.lines().find_map(|l| l.strip_prefix("btime "))?;
@@ -212,9 +216,15 @@ mod tests {
         file.set_modified(SystemTime::now() - Duration::from_secs(60))
             .unwrap();
         assert_eq!(look(&path), Found::Stale(pid.to_string()));
-        other.kill().unwrap();
-        other.wait().unwrap();
         fs::write(&path, format!("{pid}\n")).unwrap();
+        other.kill().unwrap();
+        // Dead, though nobody has waited for it yet.
+        let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !stat().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        assert_eq!(look(&path), Found::Stale(pid.to_string()));
+        other.wait().unwrap();
         assert_eq!(look(&path), Found::Stale(pid.to_string()));
     }
 

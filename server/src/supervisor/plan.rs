@@ -6,8 +6,9 @@ use crate::accept_mutex::AcceptMutex;
 use crate::child;
 use crate::crash;
 use crate::log::access::AccessLogs;
-use crate::scoreboard::{Board, BoardFile, Size};
+use crate::scoreboard::{Board, BoardFile, Holder, Size};
 use crate::settings::Settings;
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -28,6 +29,31 @@ pub(super) struct Plan {
     pub(super) mutex: Option<Arc<AcceptMutex>>,
 }
 
+/// What serves until a plan does.
+pub(super) enum Before<'a> {
+    Nothing,
+    Plan(&'a Plan),
+    /// Another server, by its supervisor.
+    Server(Pid),
+}
+
+impl<'a> Before<'a> {
+    fn plan(&self) -> Option<&'a Plan> {
+        match self {
+            Self::Plan(plan) => Some(plan),
+            _ => None,
+        }
+    }
+
+    fn scoreboard(&self) -> Holder<'a> {
+        match self {
+            Self::Plan(plan) => plan.file.as_ref().map_or(Holder::Nobody, Holder::Own),
+            Self::Server(pid) => Holder::Server(*pid),
+            Self::Nothing => Holder::Nobody,
+        }
+    }
+}
+
 impl Plan {
     /// With a scoreboard for so many children as the settings allow, or for one, after the plan that serves. The
     /// scoreboard's file has its name only when it is published; until then that of `before` keeps it.
@@ -36,7 +62,7 @@ impl Plan {
         listeners: Vec<Listener>,
         logs: AccessLogs,
         one_process: bool,
-        before: Option<&Self>,
+        before: &Before<'_>,
         board: impl FnOnce(Size, Option<&File>) -> io::Result<Board>,
     ) -> io::Result<Self> {
         crash::warn_of_limit(&settings);
@@ -56,7 +82,7 @@ impl Plan {
         };
         let path = settings.config.scoreboard_file.as_ref();
         let file = path
-            .map(|p| BoardFile::beside(p, before.and_then(|b| b.file.as_ref())))
+            .map(|p| BoardFile::beside(p, &before.scoreboard()))
             .transpose()?;
         let board = board(size, file.as_ref().map(BoardFile::file)).map_err(|e| {
             let named = path.map_or(String::new(), |p| {
@@ -67,7 +93,7 @@ impl Plan {
                 format!("could not make the scoreboard{named}: {e}"),
             )
         })?;
-        let mutex = AcceptMutex::make(&settings, before.and_then(|b| b.mutex.as_ref()))?;
+        let mutex = AcceptMutex::make(&settings, before.plan().and_then(|b| b.mutex.as_ref()))?;
         board.header().planned.store(planned, Relaxed);
         let buckets = buckets::wanted(&settings.config, one_process);
         board.header().buckets.store(buckets as u32, Relaxed);

@@ -2,7 +2,7 @@
 
 use super::children::Phase;
 use super::pidfile::{self, PidFile};
-use super::plan::Plan;
+use super::plan::{Before, Plan};
 use super::watch::Supervisor;
 use super::{buckets, handover, listeners};
 use crate::control::Order;
@@ -70,6 +70,9 @@ impl Next {
 impl Supervisor {
     /// Reads the configuration anew and starts its children. What is wrong is logged, and changes nothing.
     pub(super) fn begin_restart(&mut self, kind: Kind) {
+        if self.upgrade.is_some() {
+            return self.refuse(kind, "an upgrade is in progress");
+        }
         if self.next.is_some() {
             self.again = self.again.max(Some(kind));
             return;
@@ -116,7 +119,7 @@ impl Supervisor {
             listeners,
             logs,
             false,
-            Some(before),
+            &Before::Plan(before),
             |size, file| Board::after(&board, size, kind == Kind::Graceful, file),
         )?;
         super::children::note_times(&plan.board);

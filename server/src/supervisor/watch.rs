@@ -7,6 +7,7 @@ use super::pidfile::PidFile;
 use super::plan::Plan;
 use super::restart::{Kind, Next};
 use super::spare::{self, Load, Spare, Step};
+use super::upgrade::{self, Heir, Upgrade};
 use crate::child;
 use crate::cli::Options;
 use crate::control::{self, Order};
@@ -16,7 +17,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, fork};
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -34,17 +36,25 @@ pub(super) struct Supervisor {
     pub(super) pid_file: Option<PidFile>,
     /// Children of the generation that serves.
     pub(super) wanted: usize,
-    signals: SignalFd,
+    pub(super) signals: SignalFd,
     spare: Spare,
     /// Whether the number of children is looked at again when its window is over.
     pub(super) watches: bool,
+    /// What an upgrade starts.
+    pub(super) program: PathBuf,
+    /// The new server that is to take over, and whether one is to be started when that is possible.
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) upgrade_wanted: bool,
+    /// The old server that this one takes over from.
+    pub(super) heir: Option<Heir>,
 }
 
 /// What a signal comes to.
-enum Wish {
+pub(super) enum Wish {
     Stop(Signal),
     GracefulStop(Signal),
     Restart(Kind),
+    Upgrade,
 }
 
 impl Supervisor {
@@ -52,6 +62,7 @@ impl Supervisor {
         options: &Options,
         plan: Plan,
         pid_file: Option<PidFile>,
+        heir: Option<Heir>,
     ) -> io::Result<Self> {
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self {
@@ -65,6 +76,10 @@ impl Supervisor {
             signals: SignalFd::with_flags(&child::signals(), flags)?,
             spare: Spare::new(),
             watches: true,
+            program: upgrade::program(),
+            upgrade: None,
+            upgrade_wanted: false,
+            heir,
         })
     }
 
@@ -87,7 +102,8 @@ impl Supervisor {
         let text = format!("{version} configured -- resuming normal operations");
         write("mpm_event", Level::Notice, &text);
         loop {
-            self.children.sleep(&self.signals, self.due())?;
+            self.children
+                .sleep(&self.signals, self.other(), self.due())?;
             while let Some(wish) = self.next_wish()? {
                 match wish {
                     Wish::Stop(name) => {
@@ -101,6 +117,7 @@ impl Supervisor {
                         return self.stop_gracefully();
                     }
                     Wish::Restart(kind) => self.begin_restart(kind),
+                    Wish::Upgrade => self.begin_upgrade(),
                 }
             }
             self.children.listen();
@@ -118,7 +135,11 @@ impl Supervisor {
             self.fill(detached)?;
             self.see_to_the_next();
             let number = self.generation();
-            handover::introduce_newcomers(&mut self.children, number);
+            let newcomers = handover::introduce_newcomers(&mut self.children, number);
+            self.see_to_the_heritage(newcomers)?;
+            if self.see_to_the_upgrade() {
+                return self.give_way();
+            }
             self.replace_leaving();
             self.keep_spare_threads();
             self.children.end_overdue();
@@ -194,14 +215,29 @@ impl Supervisor {
         let fixed = self.current.settings.config.limits.fixed;
         let spare =
             (self.watches && settled && !fixed && self.next.is_none()).then(|| self.spare.next());
-        [starts, next, overdue, spare, self.children.next_recovery()]
+        let upgrade = self.upgrade.as_ref().map(Upgrade::deadline);
+        let recovery = self.children.next_recovery();
+        [starts, next, overdue, spare, upgrade, recovery]
             .into_iter()
             .flatten()
             .min()
     }
 
+    /// The other server there is during an upgrade.
+    fn other(&self) -> Option<&OwnedFd> {
+        let new = self.upgrade.as_ref().map(Upgrade::channel);
+        new.or_else(|| self.heir.as_ref().map(Heir::channel))
+    }
+
+    /// A server that is not ready ends with this one.
+    fn end_upgrade(&mut self) {
+        if let Some(upgrade) = self.upgrade.take() {
+            upgrade.end(Signal::SIGTERM);
+        }
+    }
+
     /// What the next signal asks for.
-    fn next_wish(&self) -> io::Result<Option<Wish>> {
+    pub(super) fn next_wish(&self) -> io::Result<Option<Wish>> {
         while let Some(signal) = self.signals.read_signal()? {
             let Ok(name) = Signal::try_from(signal.ssi_signo as i32) else {
                 continue;
@@ -213,11 +249,7 @@ impl Supervisor {
                 // The size of a terminal is nobody's wish.
                 Signal::SIGWINCH if signal.ssi_code == child::SI_KERNEL => continue,
                 Signal::SIGWINCH | Signal::SIGQUIT => Wish::GracefulStop(name),
-                Signal::SIGUSR2 => {
-                    let text = "caught SIGUSR2: upgrades are not built yet, nothing changes";
-                    write("mpm_event", Level::Notice, text);
-                    continue;
-                }
+                Signal::SIGUSR2 => Wish::Upgrade,
                 _ => continue,
             }));
         }
@@ -225,7 +257,7 @@ impl Supervisor {
     }
 
     /// Takes note of children that have ended. `Some(why)` if no child can start.
-    fn reap(&mut self) -> Option<String> {
+    pub(super) fn reap(&mut self) -> Option<String> {
         let mut fatal = None;
         let gone = self.children.reap(&self.current.board);
         self.children.recover();
@@ -361,6 +393,7 @@ impl Supervisor {
             }
             Ok(ForkResult::Child) => {
                 self.children.forget();
+                (self.upgrade, self.heir) = (None, None);
                 *detached = None;
                 drop(ours);
                 let plan = match &mut self.next {
@@ -387,6 +420,7 @@ impl Supervisor {
 
     /// Ends when the requests in progress are finished, or GracefulShutdownTimeout is over.
     fn stop_gracefully(&mut self) -> io::Result<()> {
+        self.end_upgrade();
         self.give_up("the server ends");
         self.current.listeners.clear();
         self.pid_file = None;
@@ -399,7 +433,7 @@ impl Supervisor {
         while !self.children.is_empty() {
             let due = [self.children.next_overdue(), self.children.next_recovery()];
             self.children
-                .sleep(&self.signals, due.into_iter().flatten().min())?;
+                .sleep(&self.signals, None, due.into_iter().flatten().min())?;
             while let Some(wish) = self.next_wish()? {
                 if let Wish::Stop(name) = wish {
                     let text = format!("caught {name}, shutting down");
@@ -415,7 +449,8 @@ impl Supervisor {
     }
 
     /// Ends every child: told at once, reminded, and killed if that does not help.
-    fn stop(&mut self) -> io::Result<()> {
+    pub(super) fn stop(&mut self) -> io::Result<()> {
+        self.end_upgrade();
         self.current.listeners.clear();
         self.next = None;
         self.wanted = 0;
@@ -427,7 +462,7 @@ impl Supervisor {
         for (second, signal) in steps.into_iter().chain([(9, None)]) {
             let end = began + Duration::from_secs(second);
             while !self.children.is_empty() && Instant::now() < end {
-                self.children.sleep(&self.signals, Some(end))?;
+                self.children.sleep(&self.signals, None, Some(end))?;
                 while let Some(_signal) = self.signals.read_signal()? {}
                 self.children.listen();
                 self.reap();

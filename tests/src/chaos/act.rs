@@ -55,6 +55,7 @@ pub(super) fn act(
         Event::Memory => little_memory(subject, world, rng)?,
         Event::FullDisk => return full_disk(subject, rng),
         Event::Clock => return step_clock(subject, rng),
+        Event::Upgrade => subject.upgrade()?,
     }
     if !subject.alive() {
         world.ledger.wrong(format_args!(

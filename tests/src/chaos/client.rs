@@ -41,8 +41,11 @@ pub(super) fn live(world: &World, mut rng: Rng) {
     }
 }
 
+/// One kind of session.
+type Session = fn(&World, &mut Rng) -> Result<(), Over>;
+
 fn session(world: &World, rng: &mut Rng) -> Result<(), Over> {
-    let kinds: [(&'static str, fn(&World, &mut Rng) -> Result<(), Over>); 9] = [
+    let kinds: [(&'static str, Session); 9] = [
         ("kept", kept),
         ("kept", kept),
         ("kept", kept),

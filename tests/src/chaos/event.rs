@@ -32,12 +32,14 @@ pub(super) enum Event {
     FullDisk,
     /// The wall clock steps back an hour, and later forward again.
     Clock,
+    /// USR2: the same program anew takes over.
+    Upgrade,
 }
 
 use Event::*;
 
 /// How often each happens, in parts of the sum.
-const WEIGHTS: [(Event, u32); 14] = [
+const WEIGHTS: [(Event, u32); 15] = [
     (Graceful, 20),
     (Storm, 4),
     (Restart, 5),
@@ -52,6 +54,7 @@ const WEIGHTS: [(Event, u32); 14] = [
     (Memory, 2),
     (FullDisk, 5),
     (Clock, 4),
+    (Upgrade, 6),
 ];
 
 impl Event {

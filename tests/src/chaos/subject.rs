@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +21,8 @@ const DISK: usize = 48 << 20;
 pub(super) struct Subject {
     pub prepared: Prepared,
     pub settings: Settings,
-    supervisor: Child,
+    /// The supervisor; after an upgrade no child of this process at first.
+    supervisor: u32,
     /// The logs have a disk of their own.
     pub disk: bool,
     /// Its wall clock, where there is a C compiler.
@@ -60,7 +61,7 @@ impl Subject {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.supervisor.id()
+        self.supervisor
     }
 
     pub(super) fn children(&self) -> Vec<u32> {
@@ -68,8 +69,8 @@ impl Subject {
         all.into_iter().filter(|pid| procfs::alive(*pid)).collect()
     }
 
-    pub(super) fn alive(&mut self) -> bool {
-        matches!(self.supervisor.try_wait(), Ok(None))
+    pub(super) fn alive(&self) -> bool {
+        procfs::alive(self.supervisor)
     }
 
     /// The client ports of the connections that a process holds.
@@ -92,7 +93,7 @@ impl Subject {
 
     /// A killed supervisor's successor. The old children may still hold the port for a while.
     pub(super) fn start_again(&mut self, orphans: &[u32]) -> io::Result<()> {
-        let _ = self.supervisor.wait();
+        reap(self.supervisor);
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let waiting = orphans.iter().any(|pid| procfs::alive(*pid)) && Instant::now() < end;
@@ -107,25 +108,40 @@ impl Subject {
 
     fn serving(&mut self) -> io::Result<()> {
         let address = self.prepared.address();
-        let pid = self.pid().to_string();
+        let pid = self.supervisor;
         let mut ended = None;
-        let root = self.prepared.root().join("run/pid");
-        let child = &mut self.supervisor;
         ready::until("the server", PATIENCE, || {
-            ended = child.try_wait().ok().flatten();
-            let ours = fs::read_to_string(&root).is_ok_and(|text| text.trim() == pid);
+            ended = reap(pid);
+            let ours = self.named() == Some(pid);
             ended.is_some()
-                || ours
-                    && procfs::children(child.id()).is_ok_and(|c| !c.is_empty())
-                    && answers(address)
+                || ours && procfs::children(pid).is_ok_and(|c| !c.is_empty()) && answers(address)
         })?;
         match ended {
             None => Ok(()),
             Some(status) => Err(io::Error::other(format!(
-                "{status}\n{}",
+                "wait status {status}\n{}",
                 self.prepared.text("stderr")
             ))),
         }
+    }
+
+    /// The process that the PidFile names.
+    fn named(&self) -> Option<u32> {
+        self.prepared.text("run/pid").trim().parse().ok()
+    }
+
+    /// Lets the server be taken over, and waits until the old one is gone.
+    pub(super) fn upgrade(&mut self) -> io::Result<()> {
+        let old = self.supervisor;
+        signal(old, libc::SIGUSR2);
+        ready::until("a new server", PATIENCE, || {
+            self.named().is_some_and(|pid| pid != old)
+        })?;
+        self.supervisor = self.named().ok_or_else(|| io::Error::other("no PidFile"))?;
+        ready::until("the old server's end", Duration::from_secs(60), || {
+            reap(old);
+            !procfs::alive(old)
+        })
     }
 
     /// What `?auto` says.
@@ -142,16 +158,15 @@ impl Subject {
     /// Ends it. Nothing else may be done with it then.
     pub(super) fn end(&mut self) -> io::Result<()> {
         signal(self.pid(), libc::SIGTERM);
-        let child = &mut self.supervisor;
-        let mut status = None;
+        let (pid, mut status) = (self.supervisor, None);
         ready::until("the supervisor's end", PATIENCE, || {
-            status = child.try_wait().ok().flatten();
+            status = reap(pid);
             status.is_some()
         })?;
         match status {
-            Some(status) if status.success() => Ok(()),
+            Some(0) => Ok(()),
             status => Err(io::Error::other(format!(
-                "the supervisor ended with {status:?}"
+                "the supervisor ended with wait status {status:?}"
             ))),
         }
     }
@@ -161,8 +176,7 @@ impl Drop for Subject {
     fn drop(&mut self) {
         if self.alive() {
             let children = self.children();
-            let _ = self.supervisor.kill();
-            let _ = self.supervisor.wait();
+            signal(self.supervisor, libc::SIGKILL);
             for pid in children {
                 signal(pid, libc::SIGKILL);
             }
@@ -170,7 +184,17 @@ impl Drop for Subject {
     }
 }
 
-fn launch(prepared: &Prepared, clock: Option<&Clock>) -> io::Result<Child> {
+/// The wait status of a process that has ended and is this one's to wait for.
+fn reap(pid: u32) -> Option<i32> {
+    let mut status = 0;
+    // SAFETY: a valid out-parameter.
+    let got = unsafe { libc::waitpid(pid as libc::pid_t, &raw mut status, libc::WNOHANG) };
+    (got > 0).then_some(status)
+}
+
+/// Starts the server; whoever calls waits for it by its number.
+#[allow(clippy::zombie_processes, reason = "waited for by number")]
+fn launch(prepared: &Prepared, clock: Option<&Clock>) -> io::Result<u32> {
     let errors = prepared.root().join("stderr");
     File::create(&errors)?;
     let errors = OpenOptions::new().append(true).open(errors)?;
@@ -178,7 +202,8 @@ fn launch(prepared: &Prepared, clock: Option<&Clock>) -> io::Result<Child> {
     if let Some(clock) = clock {
         clock.rule(&mut command);
     }
-    command.stdout(Stdio::null()).stderr(errors).spawn()
+    let child = command.stdout(Stdio::null()).stderr(errors).spawn()?;
+    Ok(child.id())
 }
 
 fn answers(address: std::net::SocketAddr) -> bool {

@@ -22,7 +22,10 @@ use parkade::{Carry, Deadline, Record};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Changes with the layout.
-pub(super) const VERSION: u16 = 1;
+const VERSION: u16 = 1;
+/// The oldest layout that is read, and the one that is written and the newest that is read: a server that takes another
+/// one's place gets records of that one's version.
+pub(crate) const RECORDS: (u16, u16) = (1, VERSION);
 const MAGIC: [u8; 4] = *b"PKMV";
 const HEADER: usize = 8;
 const FIXED: usize = 52;
@@ -97,7 +100,8 @@ fn mapped(ip: IpAddr) -> Ipv6Addr {
 pub(super) fn read(bytes: &[u8]) -> Option<Vec<Moved>> {
     let (header, mut rest) = bytes.split_at_checked(HEADER)?;
     let number = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-    if header[..4] != MAGIC || number(4) != VERSION {
+    let known = RECORDS.0..=RECORDS.1;
+    if header[..4] != MAGIC || !known.contains(&number(4)) {
         return None;
     }
     let count = usize::from(number(6));
@@ -222,6 +226,44 @@ mod tests {
             let _ = read(&other);
         }
         assert!(read(&[whole, b"x"].concat()).is_none());
+    }
+
+    /// A message of version 1, recorded from a server that wrote it: two connections at 127.0.0.1:8080, one of them with
+    /// the beginning of a head.
+    const VERSION_1: &[u8] = b"PKMV\x01\x00\x02\x00\
+        \x34\x00\x00\x00\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x01\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x7f\x00\x00\x01\x90\x1f\
+        \x01\x00\x00\x00\x00\x00\x10\x27\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+        \x3c\x00\x00\x00\
+        \x20\x01\x0d\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x07\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x7f\x00\x00\x01\x90\x1f\
+        \x06\x00\x05\x00\x00\x00\x20\x4e\x00\x00\x30\x75\x00\x00\x02\x00\x00\x00\
+        GET / HT";
+
+    #[test]
+    fn records_of_every_version_so_far_are_read() {
+        let all = read(VERSION_1).unwrap();
+        assert_eq!(all.len(), 2);
+        assert!(
+            all.iter()
+                .all(|m| m.listener.to_string() == "127.0.0.1:8080")
+        );
+        let (first, second) = (&all[0].record, &all[1].record);
+        assert_eq!(first.peer.to_string(), "192.0.2.1");
+        assert_eq!((first.requests, first.deadline.to_millis()), (0, 10_000));
+        assert!(first.silent && first.carry.is_none());
+        assert_eq!(second.peer.to_string(), "2001:db8::7");
+        assert_eq!((second.requests, second.deadline.to_millis()), (5, 20_000));
+        let carry = second.carry.as_ref().unwrap();
+        assert_eq!((&carry.bytes[..], carry.tag), (&b"GET / HT"[..], 2));
+        assert_eq!(carry.deadline.map(Deadline::to_millis), Some(30_000));
+        // Of versions that are not known here nothing is guessed.
+        for version in [RECORDS.0 - 1, RECORDS.1 + 1] {
+            let mut other = VERSION_1.to_vec();
+            other[4..6].copy_from_slice(&version.to_le_bytes());
+            assert!(read(&other).is_none(), "{version}");
+        }
     }
 
     #[test]

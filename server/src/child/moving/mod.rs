@@ -6,4 +6,5 @@ mod message;
 mod taking;
 
 pub(super) use giving::Giving;
+pub(crate) use message::RECORDS;
 pub(super) use taking::Taking;
