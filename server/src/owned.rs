@@ -84,6 +84,16 @@ impl Drop for OwnedFile {
     }
 }
 
+/// Whether there is no such process any more; one that is dead and was not waited for yet is none.
+pub(crate) fn is_gone(pid: Pid) -> bool {
+    if nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH) {
+        return true;
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
+}
+
 /// The process that holds the lock of a file.
 pub(crate) fn holder(file: &File) -> Option<Pid> {
     // SAFETY: zero bytes are a valid `flock`: a whole-file lock from its beginning.

@@ -2,8 +2,7 @@
 
 use super::Owner;
 use crate::log::{Level, write};
-use nix::errno::Errno;
-use nix::sys::signal::kill;
+use crate::owned::is_gone;
 use nix::unistd::{Gid, Pid, Uid, fchown};
 use std::fs::{self, File};
 use std::io;
@@ -118,7 +117,7 @@ impl Drop for LockFile {
 }
 
 /// Removes what supervisors that were killed have left at this path, with one warning.
-fn remove_stale(asked: &Path) {
+pub(super) fn remove_stale(asked: &Path) {
     let (Some(folder), Some(name)) = (asked.parent(), asked.file_name()) else {
         return;
     };
@@ -136,8 +135,7 @@ fn remove_stale(asked: &Path) {
             .filter(|number| *number > 0);
         let Some(number) = number else { continue };
         // Our own number in the name of a file that we have not made was another's.
-        let gone = number.unsigned_abs() == std::process::id()
-            || kill(Pid::from_raw(number), None) == Err(Errno::ESRCH);
+        let gone = number.unsigned_abs() == std::process::id() || is_gone(Pid::from_raw(number));
         let file = entry.file_type().is_ok_and(|t| t.is_file());
         if gone && file && fs::remove_file(entry.path()).is_ok() {
             removed += 1;

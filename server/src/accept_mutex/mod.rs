@@ -100,6 +100,9 @@ impl AcceptMutex {
         {
             trace::clean_up(&trace::path(path));
         }
+        if before.is_none() {
+            file::remove_stale(&lock_path(settings));
+        }
         let file = || {
             let path = lock_path(settings);
             match before.and_then(|b| b.file()).filter(|f| f.asked() == path) {

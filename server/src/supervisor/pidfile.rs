@@ -5,7 +5,7 @@
 
 use crate::cli::Ask;
 use crate::log::{Level, write};
-use crate::owned::{OwnedFile, holder};
+use crate::owned::{OwnedFile, holder, is_gone};
 use crate::settings::Settings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -96,9 +96,7 @@ pub(crate) fn look(path: &Path) -> Found {
         return Found::NoNumber;
     };
     let pid = Pid::from_raw(pid);
-    let lives = pid.as_raw() > 1
-        && pid != Pid::this()
-        && !matches!(kill(pid, None), Err(nix::errno::Errno::ESRCH));
+    let lives = pid.as_raw() > 1 && pid != Pid::this() && !is_gone(pid);
     let written = file.metadata().and_then(|m| m.modified());
     match (written, began(pid).filter(|_| lives)) {
         (Ok(written), Some(began)) if began <= written + TOLERANCE => {
@@ -112,10 +110,6 @@ pub(crate) fn look(path: &Path) -> Found {
 fn began(pid: Pid) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
-    // Dead, and not yet waited for.
-    if rest.starts_with(['Z', 'X']) {
-        return None;
-    }
     let ticks: u64 = rest.split(' ').nth(19)?.parse().ok()?;
     let boot = fs::read_to_string("/proc/stat").ok()?;
     let boot = boot.lines().find_map(|l| l.strip_prefix("btime "))?;
