@@ -67,13 +67,15 @@ pub(crate) fn name(mechanism: Mechanism) -> &'static str {
 }
 
 impl AcceptMutex {
-    /// What the settings ask for; `None` if children need not take turns. `before` is that of the generation that serves.
+    /// What the settings ask for; `None` if children need not take turns. `before` is that of the generation that serves;
+    /// `first`: nobody serves yet, so what is left of others is removed.
     ///
     /// # Errors
     /// The file, the memory or the semaphore cannot be made; the text names it.
     pub(crate) fn make(
         settings: &Settings,
         before: Option<&Arc<Self>>,
+        first: bool,
     ) -> io::Result<Option<Arc<Self>>> {
         let mechanism = *settings.config.accept_mutex;
         let by_file = matches!(mechanism, Mechanism::Flock | Mechanism::Fcntl);
@@ -94,13 +96,10 @@ impl AcceptMutex {
         if let Some(before) = before.filter(|b| b.owner == owner && b.is(settings)) {
             return Ok(Some(before.clone()));
         }
-        // With one of before, the file names what children still use.
-        if before.is_none()
-            && let Some(path) = settings.pid_path()
-        {
-            trace::clean_up(&trace::path(path));
-        }
-        if before.is_none() {
+        if first {
+            if let Some(path) = settings.pid_path() {
+                trace::clean_up(&trace::path(path));
+            }
             file::remove_stale(&lock_path(settings));
         }
         let file = || {

@@ -93,7 +93,11 @@ impl Plan {
                 format!("could not make the scoreboard{named}: {e}"),
             )
         })?;
-        let mutex = AcceptMutex::make(&settings, before.plan().and_then(|b| b.mutex.as_ref()))?;
+        let mutex = AcceptMutex::make(
+            &settings,
+            before.plan().and_then(|b| b.mutex.as_ref()),
+            matches!(before, Before::Nothing),
+        )?;
         board.header().planned.store(planned, Relaxed);
         let buckets = buckets::wanted(&settings.config, one_process);
         board.header().buckets.store(buckets as u32, Relaxed);
