@@ -117,6 +117,7 @@ pub fn text(config: &Config) -> String {
     }
     let graceful = &config.graceful_shutdown_timeout;
     out.shown("GracefulShutdownTimeout", graceful, time);
+    out.shown("TermDrainTimeout", &config.term_drain_timeout, time);
     host(&mut out, &config.main);
     for virtual_host in &config.virtual_hosts {
         let addresses: Vec<String> = virtual_host

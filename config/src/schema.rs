@@ -97,6 +97,7 @@ table! {
     "ForceType" [], 1..1, D, "", E, "a MIME type for all files here";
     "GracefulDrainTimeout" [], 1..1, SERVER, "300", E, "seconds a child that ends may take to finish its requests, 0 for no bound";
     "GracefulShutdownTimeout" [], 1..1, SERVER, "0", E, "seconds a graceful stop may take, 0 for no bound";
+    "TermDrainTimeout" [], 1..1, SERVER, "0", E, "seconds that requests in progress may take after a TERM; 0 cuts them";
     "Group" [], 1..1, SERVER, "", E, "a group name or #gid that children run as";
     "HostnameLookups" [], 1..1, ALL, "Off", E, "Off";
     "KeepAlive" [], 1..1, SV, "On", E, "On or Off: whether connections stay open for further requests";
@@ -131,7 +132,7 @@ table! {
     "ServerLimit" [], 1..1, SERVER, "16", E, "the most child processes";
     "ServerName" [], 1..1, SV, "", E, "the name and port of the server";
     "ServerRoot" [], 1..1, SERVER, "", E, "the directory relative paths start from";
-    "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, server-status or none";
+    "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, parkade-health, server-status or none";
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
     "ThreadLimit" [], 1..1, SERVER, "64", E, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";

@@ -49,6 +49,8 @@ pub struct Config {
     pub async_request_worker_factor: Option<Located<f64>>,
     /// `GracefulShutdownTimeout`; zero is without end.
     pub graceful_shutdown_timeout: Located<Duration>,
+    /// `TermDrainTimeout`; zero: TERM ends everything at once.
+    pub term_drain_timeout: Located<Duration>,
     /// `GracefulDrainTimeout`, if set.
     pub graceful_drain_timeout: Option<Located<Duration>>,
     /// `ReactorBackend`.
@@ -379,6 +381,8 @@ pub enum Handler {
     None,
     /// `server-status`.
     ServerStatus,
+    /// `parkade-health`.
+    Health,
     /// `parkade-diagnostics`.
     Diagnostics,
 }

@@ -33,6 +33,7 @@ pub(super) fn config(root: PathBuf) -> Config {
         thread_stack_size: Located::default_value(0),
         async_request_worker_factor: None,
         graceful_shutdown_timeout: Located::default_value(Duration::ZERO),
+        term_drain_timeout: Located::default_value(Duration::ZERO),
         graceful_drain_timeout: None,
         reactor_backend: Located::default_value(ReactorBackend::Auto),
         wake_coalescing: None,

@@ -184,6 +184,7 @@ impl Apply<'_> {
                 "server-status" => {
                     dir.handler = Some(Located::new(Handler::ServerStatus, at()));
                 }
+                "parkade-health" => dir.handler = Some(Located::new(Handler::Health, at())),
                 "parkade-diagnostics" => {
                     dir.handler = Some(Located::new(Handler::Diagnostics, at()))
                 }

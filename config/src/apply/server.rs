@@ -70,13 +70,18 @@ impl Apply<'_> {
             "WakeCoalescing" => config.wake_coalescing = self.flag(name, word),
             "User" => config.user = self.account(name, word),
             "Group" => config.group = self.account(name, word),
-            "GracefulDrainTimeout" | "GracefulShutdownTimeout" => match values::time(&word.text) {
-                Some(time) if name == "GracefulDrainTimeout" => {
-                    config.graceful_drain_timeout = Some(Located::new(time, at()));
+            "GracefulDrainTimeout" | "GracefulShutdownTimeout" | "TermDrainTimeout" => {
+                match values::time(&word.text) {
+                    Some(time) if name == "GracefulDrainTimeout" => {
+                        config.graceful_drain_timeout = Some(Located::new(time, at()));
+                    }
+                    Some(time) if name == "TermDrainTimeout" => {
+                        config.term_drain_timeout = Located::new(time, at());
+                    }
+                    Some(time) => config.graceful_shutdown_timeout = Located::new(time, at()),
+                    None => self.error(format!("{name} has wrong format"), word),
                 }
-                Some(time) => config.graceful_shutdown_timeout = Located::new(time, at()),
-                None => self.error(format!("{name} has wrong format"), word),
-            },
+            }
             "Listen" => match values::listen(&word.text, args.get(1).map(|w| &*w.text)) {
                 Ok(new)
                     if config

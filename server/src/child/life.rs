@@ -1,7 +1,7 @@
 //! A child's life after its start: what it is told, by its supervisor or by signals, and how it ends.
 
 use super::moving::{Giving, Taking};
-use super::{Place, SI_KERNEL, held, signals};
+use super::{ENDING, Place, SI_KERNEL, held, signals};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
 use crate::scoreboard::State;
@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How long requests in progress may take when the supervisor has died.
@@ -23,6 +24,8 @@ const END: Duration = Duration::from_secs(1);
 const GIVING: Duration = Duration::from_secs(2);
 /// When those that took its connections are gone, a child waits so long for others.
 const LONELY: Duration = Duration::from_secs(5);
+/// So much later the runtime cuts by itself what was to be cut.
+const NAMING: Duration = Duration::from_millis(100);
 /// When the kernel has too much on its way, it is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -168,7 +171,10 @@ impl Life<'_> {
                 Heard::Said(Order::Stop) => self.stop(),
                 // Who takes its connections may be named later.
                 Heard::Said(Order::Drain(grace)) => self.begin_giving(grace),
-                Heard::Said(Order::Finish(grace)) => self.drain(grace),
+                Heard::Said(Order::Finish(grace)) => {
+                    ENDING.store(true, Relaxed);
+                    self.drain(grace);
+                }
                 Heard::Said(Order::Give(taker)) => self.giving.add(taker),
                 Heard::Said(Order::Take(giver)) => self.taking.add(giver, &self.handle),
                 Heard::Nothing => return,
@@ -264,7 +270,9 @@ impl Life<'_> {
     fn drain(&mut self, grace: Option<Duration>) {
         self.show_stopping();
         let until = grace.and_then(|g| Instant::now().checked_add(g));
-        self.handle.shutdown(grace.unwrap_or(Duration::MAX));
+        // Who was not in time is named before it is cut.
+        let cut = grace.map_or(Duration::MAX, |g| if g.is_zero() { g } else { g + NAMING });
+        self.handle.shutdown(cut);
         if !matches!(self.phase, Phase::Ending(_)) {
             self.phase = Phase::Draining(until);
         }

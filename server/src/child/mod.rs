@@ -37,6 +37,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub(crate) const FATAL: i32 = 15;
 /// The exit code of a child that lacked descriptors, memory or threads: it may be tried again.
 pub(crate) const SICK: i32 = 7;
+/// The whole server ends: nobody should send this process anything new.
+pub(crate) static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Where a signal comes from that the kernel sends by itself (signalfd(2), `ssi_code`).
 pub(crate) const SI_KERNEL: i32 = 0x80;

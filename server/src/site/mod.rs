@@ -27,10 +27,11 @@ use crate::settings::Settings;
 use hosts::{Front, Table, unpack};
 use parkade_config::Handler as Special;
 use parkade_http::target::{BadPath, normalise};
-use parkade_http::{BodyError, Handler, Method, Prepared, Request, Response, Server};
+use parkade_http::{Body, BodyError, Handler, Method, Prepared, Request, Response, Server};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use tree::{Rules, Tree};
 
 /// The methods that files have.
@@ -153,12 +154,15 @@ impl Site {
             }
             #[cfg(not(feature = "diagnostics"))]
             Special::Diagnostics => return Response::error(404),
+            Special::Health if matches!(request.method(), Method::Get | Method::Head) => {
+                return health();
+            }
             Special::ServerStatus if matches!(request.method(), Method::Get | Method::Head) => {
                 let answer = self.status.answer(&request, host, self.slots.board());
                 return answer.with_note(HANDLER, "server-status");
             }
             // Other methods mean the file, if there is one.
-            Special::ServerStatus | Special::None => {}
+            Special::Health | Special::ServerStatus | Special::None => {}
         }
         match request.method() {
             Method::Get | Method::Head => {}
@@ -191,7 +195,7 @@ impl Site {
             return false;
         };
         match self.tree.rules(host, path).handler {
-            Special::ServerStatus => true,
+            Special::ServerStatus | Special::Health => true,
             #[cfg(feature = "diagnostics")]
             Special::Diagnostics => diagnostics::only_shows(request.query()),
             _ => false,
@@ -216,6 +220,20 @@ impl Site {
             None => refusal,
         })
     }
+}
+
+/// For those who decide whether this server gets requests: 200 while it serves, 503 once it ends. That an answer comes at
+/// all says that it lives.
+fn health() -> Response {
+    let (status, text) = match crate::child::ENDING.load(Relaxed) {
+        false => (200, &b"ok\n"[..]),
+        true => (503, &b"ending\n"[..]),
+    };
+    Response::new(status)
+        .with_type("text/plain; charset=utf-8")
+        .with_field("Cache-Control", "no-store")
+        .with_body(Body::Static(text))
+        .with_note(HANDLER, "parkade-health")
 }
 
 /// A site as a handler; the future of [`Site::answer`] has no name, so a function that makes it gives it one.

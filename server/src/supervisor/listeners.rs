@@ -110,7 +110,7 @@ fn is_missing(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::AddrNotAvailable || e.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-fn addresses(wanted: &Located<Listen>) -> io::Result<Vec<SocketAddr>> {
+pub(super) fn addresses(wanted: &Located<Listen>) -> io::Result<Vec<SocketAddr>> {
     match wanted.host.as_deref() {
         None | Some("*") => Ok(vec![SocketAddr::new(
             Ipv6Addr::UNSPECIFIED.into(),

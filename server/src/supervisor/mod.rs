@@ -4,14 +4,17 @@
 //! `listeners` opens the sockets, `buckets` says how many, `buffers` how much the kernel keeps for each, `pidfile` keeps the PidFile, `detach` leaves the terminal,
 //! `plan` is what a generation of children is made from. `watch` is the loop, `restart` puts one generation in another's
 //! place, `spare` says how many children there should be, `handover` says
-//! whose connections go to whom, `children` are those there are. `upgrade` puts another program in this one's place.
+//! whose connections go to whom, `children` are those there are. `upgrade` puts another program in this one's place;
+//! `activation` are sockets that a service manager has opened, `notify` what it is told.
 
+mod activation;
 mod buckets;
 mod buffers;
 mod children;
 mod detach;
 mod handover;
 mod listeners;
+mod notify;
 pub(crate) mod pidfile;
 mod plan;
 mod restart;
@@ -50,8 +53,11 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
     }
     log::error::open(&settings.config)?;
     let buckets = buckets::wanted(&settings.config, options.one_process);
-    let inherited = heir.as_mut().map(|h| std::mem::take(&mut h.listeners));
-    let listeners = listeners::open(&settings.config, buckets, &inherited.unwrap_or_default())?;
+    let inherited = match &mut heir {
+        Some(heir) => std::mem::take(&mut heir.listeners),
+        None => activation::inherit(&settings.config),
+    };
+    let listeners = listeners::open(&settings.config, buckets, &inherited)?;
     let logs = AccessLogs::open(&settings.config)?;
     // The old server's own: it is replaced when this one serves.
     let ours = heir.as_ref().map(|h| Found::Server(h.pid));

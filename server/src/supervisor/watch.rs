@@ -3,6 +3,7 @@
 use super::children::{Child, Children, Phase};
 use super::detach::Detached;
 use super::handover;
+use super::notify::Notifier;
 use super::pidfile::PidFile;
 use super::plan::Plan;
 use super::restart::{Kind, Next};
@@ -47,6 +48,8 @@ pub(super) struct Supervisor {
     pub(super) upgrade_wanted: bool,
     /// The old server that this one takes over from.
     pub(super) heir: Option<Heir>,
+    /// Whoever started this server and wants to hear of it.
+    pub(super) notifier: Notifier,
 }
 
 /// What a signal comes to.
@@ -80,6 +83,7 @@ impl Supervisor {
             upgrade: None,
             upgrade_wanted: false,
             heir,
+            notifier: Notifier::from_environment(),
         })
     }
 
@@ -109,14 +113,22 @@ impl Supervisor {
                     Wish::Stop(name) => {
                         let text = format!("caught {name}, shutting down");
                         write("mpm_event", Level::Notice, &text);
+                        let drain = self.current.settings.config.term_drain_timeout.value;
+                        if name == Signal::SIGTERM && !drain.is_zero() {
+                            return self.stop_gracefully(Some(drain));
+                        }
                         return self.stop();
                     }
                     Wish::GracefulStop(name) => {
                         let text = format!("caught {name}, shutting down gracefully");
                         write("mpm_event", Level::Notice, &text);
-                        return self.stop_gracefully();
+                        let timeout = self.current.settings.config.graceful_shutdown_timeout.value;
+                        return self.stop_gracefully((!timeout.is_zero()).then_some(timeout));
                     }
-                    Wish::Restart(kind) => self.begin_restart(kind),
+                    Wish::Restart(kind) => {
+                        self.notifier.reloading();
+                        self.begin_restart(kind);
+                    }
                     Wish::Upgrade => self.begin_upgrade(),
                 }
             }
@@ -127,11 +139,16 @@ impl Supervisor {
                 write("mpm_event", Level::Alert, &text);
                 return Err(io::Error::other(text));
             }
-            if self.children.any_ready()
-                && let Some(detached) = detached.take()
-            {
-                detached.ready();
+            if self.children.any_ready() {
+                if let Some(detached) = detached.take() {
+                    detached.ready();
+                }
+                // Of an heir, its old server speaks first.
+                if self.next.is_none() && self.heir.as_ref().is_none_or(Heir::is_ready) {
+                    self.notifier.ready(crate::cli::VERSION);
+                }
             }
+            self.notifier.live();
             self.fill(detached)?;
             self.see_to_the_next();
             let number = self.generation();
@@ -217,7 +234,8 @@ impl Supervisor {
             (self.watches && settled && !fixed && self.next.is_none()).then(|| self.spare.next());
         let upgrade = self.upgrade.as_ref().map(Upgrade::deadline);
         let recovery = self.children.next_recovery();
-        [starts, next, overdue, spare, upgrade, recovery]
+        let alive = self.notifier.next();
+        [starts, next, overdue, spare, upgrade, recovery, alive]
             .into_iter()
             .flatten()
             .min()
@@ -418,15 +436,14 @@ impl Supervisor {
         }
     }
 
-    /// Ends when the requests in progress are finished, or GracefulShutdownTimeout is over.
-    fn stop_gracefully(&mut self) -> io::Result<()> {
+    /// Ends when the requests in progress are finished, or `grace` is over.
+    fn stop_gracefully(&mut self, grace: Option<Duration>) -> io::Result<()> {
+        self.notifier.stopping();
         self.end_upgrade();
         self.give_up("the server ends");
         self.current.listeners.clear();
         self.pid_file = None;
         self.wanted = 0;
-        let timeout = self.current.settings.config.graceful_shutdown_timeout.value;
-        let grace = (!timeout.is_zero()).then_some(timeout);
         for child in self.children.iter_mut() {
             child.finish(grace);
         }
@@ -450,6 +467,7 @@ impl Supervisor {
 
     /// Ends every child: told at once, reminded, and killed if that does not help.
     pub(super) fn stop(&mut self) -> io::Result<()> {
+        self.notifier.stopping();
         self.end_upgrade();
         self.current.listeners.clear();
         self.next = None;

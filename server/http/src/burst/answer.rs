@@ -18,6 +18,9 @@ use std::time::Duration;
 /// Answers of a pipelining client are sent when they are so many bytes, or the input is used up.
 pub(crate) const FLUSH: usize = 32 * 1024;
 
+/// How long a connection is lingered with when the server ends.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// How a burst ends that does not park: [`Next`] without its connection.
 pub(crate) enum End {
     Close,
@@ -278,6 +281,8 @@ pub(crate) fn respond<H: Handler>(
         let quiet = terms.done && input.is_empty() && conn.drained() && !terms.framing.keep_alive;
         Some(match quiet {
             true => Then::Close,
+            // A server that ends is not held up by clients that do not.
+            false if conn.draining() => Then::Linger(limits.linger.min(FAREWELL)),
             false => Then::Linger(limits.linger),
         })
     };

@@ -19,6 +19,7 @@ impl Supervisor {
         };
         let text = format!("upgrade: pid {} serves and takes over", upgrade.pid);
         write("mpm_event", Level::Notice, &text);
+        self.notifier.main_pid(upgrade.pid);
         // Its files have their names by now.
         self.pid_file = None;
         self.current.listeners.clear();

@@ -99,6 +99,11 @@ impl Heir {
     pub(in crate::supervisor) fn channel(&self) -> &OwnedFd {
         &self.channel
     }
+
+    /// Whether the place of the old server was taken.
+    pub(in crate::supervisor) fn is_ready(&self) -> bool {
+        self.ready
+    }
 }
 
 impl Supervisor {

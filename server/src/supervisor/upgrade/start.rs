@@ -51,7 +51,9 @@ impl Upgrade {
         }
         command
             .args(args)
-            .env(VARIABLE, theirs.as_raw_fd().to_string());
+            .env(VARIABLE, theirs.as_raw_fd().to_string())
+            // It names this process; the new one is watched in its place.
+            .env_remove("WATCHDOG_PID");
         let unblock = || {
             Ok(sigprocmask(
                 SigmaskHow::SIG_SETMASK,
