@@ -97,7 +97,6 @@ table! {
     "ForceType" [], 1..1, D, "", E, "a MIME type for all files here";
     "GracefulDrainTimeout" [], 1..1, SERVER, "300", E, "seconds a child that ends may take to finish its requests, 0 for no bound";
     "GracefulShutdownTimeout" [], 1..1, SERVER, "0", E, "seconds a graceful stop may take, 0 for no bound";
-    "TermDrainTimeout" [], 1..1, SERVER, "0", E, "seconds that requests in progress may take after a TERM; 0 cuts them";
     "Group" [], 1..1, SERVER, "", E, "a group name or #gid that children run as";
     "HostnameLookups" [], 1..1, ALL, "Off", E, "Off";
     "KeepAlive" [], 1..1, SV, "On", E, "On or Off: whether connections stay open for further requests";
@@ -134,6 +133,7 @@ table! {
     "ServerRoot" [], 1..1, SERVER, "", E, "the directory relative paths start from";
     "SetHandler" [], 1..1, D, "none", E, "parkade-diagnostics, parkade-health, server-status or none";
     "StartServers" [], 1..1, SERVER, "3", E, "children forked at start";
+    "TermDrainTimeout" [], 1..1, SERVER, "0", E, "seconds that requests in progress may take after a TERM; 0 cuts them";
     "ThreadLimit" [], 1..1, SERVER, "64", E, "the most ThreadsPerChild";
     "ThreadsPerChild" [], 1..1, SERVER, "25", E, "worker threads of a child";
     "ThreadStackSize" [], 1..1, SERVER, "0", E, "bytes of a worker thread's stack, 0 for the system's choice";

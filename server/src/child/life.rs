@@ -22,6 +22,8 @@ const END: Duration = Duration::from_secs(1);
 
 /// How long parked connections may take to be given away when nothing else is waited for.
 const GIVING: Duration = Duration::from_secs(2);
+/// After a cut, so long for requests that begin later.
+const QUICK: Duration = Duration::from_millis(250);
 /// When those that took its connections are gone, a child waits so long for others.
 const LONELY: Duration = Duration::from_secs(5);
 /// So much later the runtime cuts by itself what was to be cut.
@@ -83,6 +85,8 @@ struct Life<'a> {
     grace: Option<Duration>,
     /// Nobody takes its connections any more: until when it waits for others.
     lonely_until: Option<Instant>,
+    /// Until when requests that came after a cut may still be answered, so that their connections move, too.
+    quick_until: Option<Instant>,
 }
 
 /// Lives until it is told to end. `control` is the supervisor's end of life: its closing means that the supervisor has
@@ -107,6 +111,7 @@ pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -
         busy: started.busy,
         grace: started.grace,
         lonely_until: None,
+        quick_until: None,
     };
     while life.turn()? {}
     Ok(())
@@ -120,7 +125,8 @@ impl Life<'_> {
             Phase::Draining(until) | Phase::Giving { until, .. } => until,
             Phase::Ending(at) => Some(at),
         };
-        self.sleep(due.into_iter().chain(self.lonely_until).min())?;
+        let waits = [due, self.lonely_until, self.quick_until];
+        self.sleep(waits.into_iter().flatten().min())?;
         if self.done.as_ref().is_some_and(has_ended) {
             return Ok(false);
         }
@@ -222,6 +228,9 @@ impl Life<'_> {
             return;
         }
         self.phase = Phase::Giving { until, hard };
+        if hard && self.quick_until.is_none() {
+            self.quick_until = Some(Instant::now() + QUICK);
+        }
         if let Ok(more) = self.more.try_clone() {
             let news = move || {
                 let _ = rustix::io::write(&more, &1_u64.to_ne_bytes());
@@ -249,7 +258,9 @@ impl Life<'_> {
             let left = until.map(|at| at.saturating_duration_since(Instant::now()));
             return self.drain(if hard { Some(Duration::ZERO) } else { left });
         }
-        if left && self.giving.is_settled() && (hard || self.handle.connections() == 0) {
+        self.quick_until = self.quick_until.filter(|at| Instant::now() < *at);
+        let over = self.handle.connections() == 0 || hard && self.quick_until.is_none();
+        if left && self.giving.is_settled() && over {
             let given = self.giving.given;
             write(
                 "mpm_event",
@@ -291,6 +302,7 @@ impl Life<'_> {
 
     fn show_stopping(&mut self) {
         self.lonely_until = None;
+        self.quick_until = None;
         if let Some(child) = self.place.board.child(self.place.record) {
             child.set_state(State::Stopping);
         }
