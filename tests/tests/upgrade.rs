@@ -320,6 +320,7 @@ fn twenty_upgrades_in_a_row_lose_nothing() {
         for stream in &mut parked {
             pid_behind(stream).unwrap();
         }
+        let held = procfs::descriptors(server.pid()).unwrap();
         for _ in 0..20 {
             let new = server.upgrade();
             let children = procfs::children(new).unwrap();
@@ -327,6 +328,7 @@ fn twenty_upgrades_in_a_row_lose_nothing() {
                 assert!(children.contains(&pid_behind(stream).unwrap()));
             }
         }
+        assert!(procfs::descriptors(server.pid()).unwrap() <= held);
         over.store(true, Relaxed);
     });
     assert!(answers.load(Relaxed) > 100, "{answers:?}");

@@ -58,6 +58,8 @@ pub(crate) fn run(options: &Options, settings: Settings) -> io::Result<()> {
         None => activation::inherit(&settings.config),
     };
     let listeners = listeners::open(&settings.config, buckets, &inherited)?;
+    // What is listened on has descriptors of its own by now.
+    drop(inherited);
     let logs = AccessLogs::open(&settings.config)?;
     // The old server's own: it is replaced when this one serves.
     let ours = heir.as_ref().map(|h| Found::Server(h.pid));
