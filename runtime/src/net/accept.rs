@@ -214,8 +214,10 @@ impl Worker {
         };
         let siblings = self.shared.siblings.as_ref();
         for turn in 0..TURN {
-            if !self.shared.running()
-                || self.shared.descriptors_short()
+            let Some(_leave) = self.shared.accept_instead() else {
+                return turn > 0;
+            };
+            if self.shared.descriptors_short()
                 || self.is_full()
                 || siblings.is_some_and(|s| s.yield_to())
             {
@@ -490,7 +492,8 @@ impl Worker {
         let homes = &self.shared.homes;
         let home: &Home = match homes.len() {
             1 => &homes[0],
-            _ if !self.shared.running() => &self.home,
+            // A reserve's own home is for what tasks have opened.
+            _ if !self.shared.running() && self.seat.is_none() => &self.home,
             n => {
                 let (a, b) = self.draw(n);
                 let (a, b) = (&homes[a], &homes[b]);

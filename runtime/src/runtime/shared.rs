@@ -1,6 +1,7 @@
 //! What all threads of a runtime share: its homes, whether it ends, and who serves what.
 
 use crate::error::{Error, Result};
+use crate::executor::inbox::Message;
 use crate::net::accept::Siblings;
 use crate::net::service::AnyService;
 use crate::net::turns::AcceptLock;
@@ -8,7 +9,7 @@ use crate::sys::clock;
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) accept_lock: Option<Box<dyn AcceptLock>>,
     /// Home workers that have accepted their last.
     left: AtomicUsize,
+    /// Reserves that accept in the place of stuck ones at this moment.
+    instead: AtomicUsize,
     first_byte: AtomicU32,
     /// Bytes of free buffers that each worker keeps at most; 0 is without bound.
     pub(crate) free_memory: usize,
@@ -65,6 +68,7 @@ impl Shared {
             siblings,
             accept_lock,
             left: AtomicUsize::new(0),
+            instead: AtomicUsize::new(0),
             first_byte: AtomicU32::new(first_byte),
             free_memory,
             services: Mutex::default(),
@@ -190,12 +194,16 @@ impl Shared {
         // The release publishes the moment: whoever sees DRAINING sees when it ends.
         self.stop_at.fetch_min(after(grace), Ordering::Relaxed);
         self.phase.fetch_max(DRAINING, Ordering::Release);
+        // Pairs with the one in `accept_instead`.
+        fence(Ordering::SeqCst);
     }
 
     /// From now on the runtime hands over; requests may take `grace`, and no longer than was said before.
     pub(crate) fn hand_over(&self, grace: Duration) {
         self.cut_at.fetch_min(after(grace), Ordering::Relaxed);
         self.phase.fetch_max(HANDING_OVER, Ordering::Release);
+        // Pairs with the one in `accept_instead`.
+        fence(Ordering::SeqCst);
     }
 
     /// A home worker has accepted its last. Releases what it has counted, for [`Shared::all_have_left`].
@@ -203,9 +211,23 @@ impl Shared {
         self.left.fetch_add(1, Ordering::Release);
     }
 
-    /// Whether every home worker has.
-    pub(super) fn all_have_left(&self) -> bool {
-        self.left.load(Ordering::Acquire) >= self.homes.len()
+    /// Whether every home worker has, and nobody accepts in the place of one.
+    pub(crate) fn all_have_left(&self) -> bool {
+        self.left.load(Ordering::Acquire) >= self.homes.len() && self.nobody_accepts_instead()
+    }
+
+    /// Whether no reserve is in the middle of accepting: what it has accepted has its place.
+    pub(crate) fn nobody_accepts_instead(&self) -> bool {
+        self.instead.load(Ordering::Acquire) == 0
+    }
+
+    /// Leave for a reserve to accept, unless the runtime ends: until it is given back nobody says that all have left.
+    pub(crate) fn accept_instead(&self) -> Option<Instead<'_>> {
+        self.instead.fetch_add(1, Ordering::Relaxed);
+        let instead = Instead(self);
+        // Either the end is seen here, or whoever brings it sees that this one accepts.
+        fence(Ordering::SeqCst);
+        self.running().then_some(instead)
     }
 
     /// A home worker's thread ends.
@@ -237,6 +259,23 @@ impl Shared {
             let waited = self.all_ended.wait_timeout(ended, left);
             ended = waited.unwrap_or_else(PoisonError::into_inner).0;
             reserves = self.reserves.homes();
+        }
+    }
+}
+
+/// A reserve accepts.
+pub(crate) struct Instead<'a>(&'a Shared);
+
+impl Drop for Instead<'_> {
+    fn drop(&mut self) {
+        self.0.instead.fetch_sub(1, Ordering::Release);
+        if self.0.running() {
+            return;
+        }
+        // Whoever waited for it looks again.
+        for home in &self.0.homes {
+            home.post(Message::Due);
+            home.tell();
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) home: Arc<Home>,
     /// Which reserve this is, if it is no home worker.
-    seat: Option<usize>,
+    pub(crate) seat: Option<usize>,
     /// Wrapping milliseconds, read once a turn.
     pub(crate) now: Cell<u32>,
     pub(crate) unix: Cell<u64>,

@@ -505,3 +505,23 @@ fn a_new_connection_may_speak_for_two_seconds_when_a_shutdown_begins() {
     bench.turn();
     assert_eq!(answer(&mut silent).as_deref(), Ok(""));
 }
+
+/// A reserve that accepts when the end comes: until its connection has a place, nobody may think that all are known.
+#[test]
+fn leaving_is_not_over_while_a_reserve_accepts() {
+    for hand_over in [true, false] {
+        let bench = bench(2);
+        let accepts = bench.shared.accept_instead().unwrap();
+        match hand_over {
+            true => bench.shared.hand_over(Duration::from_secs(10)),
+            false => bench.shared.drain(Duration::from_secs(10)),
+        }
+        bench.shared.one_has_left();
+        bench.shared.one_has_left();
+        assert!(!bench.shared.all_have_left());
+        assert!(bench.shared.accept_instead().is_none(), "no more");
+        assert!(!bench.shared.all_have_left());
+        drop(accepts);
+        assert!(bench.shared.all_have_left());
+    }
+}

@@ -297,6 +297,7 @@ impl Worker {
         }
         let idle = self.pending() == 0
             && self.has_left()
+            && self.shared.nobody_accepts_instead()
             && self.jobs.borrow().is_empty()
             && self.home.connections.load(Ordering::Relaxed) == 0;
         if idle || self.shared.stop_now() {
