@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -104,15 +104,24 @@ fn mind(reader: OwnedFd, words: &[String]) -> io::Result<()> {
     drop(reader);
     close_others();
     let input = rustix::stdio::stdin();
+    let mut told = String::new();
     loop {
         let began = Instant::now();
         match begin(words) {
             Ok(child) => {
+                told.clear();
                 if watch(child, input)? {
                     return Ok(());
                 }
             }
-            Err(e) => eprintln!("parkade: log program {}: {e}", words.join(" ")),
+            Err(e) => {
+                // Once, and whether or not there is room for it.
+                let text = format!("parkade: log program {}: {e}\n", words.join(" "));
+                if text != told {
+                    let _ = io::stderr().write_all(text.as_bytes());
+                    told = text;
+                }
+            }
         }
         if wait(&[], input, Some(PAUSE.saturating_sub(began.elapsed())))? {
             return Ok(());

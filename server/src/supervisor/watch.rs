@@ -244,7 +244,9 @@ impl Supervisor {
     /// The other server there is during an upgrade.
     fn other(&self) -> Option<&OwnedFd> {
         let new = self.upgrade.as_ref().map(Upgrade::channel);
-        new.or_else(|| self.heir.as_ref().map(Heir::channel))
+        // Before that it is not listened to: its end would be seen again and again.
+        let heir = self.heir.as_ref().filter(|heir| heir.is_ready());
+        new.or_else(|| heir.map(Heir::channel))
     }
 
     /// A server that is not ready ends with this one.
