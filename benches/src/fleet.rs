@@ -127,6 +127,21 @@ impl Fleet {
         self.send(n, bytes, 1, Instant::now())
     }
 
+    /// The beginning of a request: the connection is not quiet from now on, and nothing is measured yet.
+    pub(crate) fn begin(&mut self, n: usize, bytes: &[u8]) -> io::Result<()> {
+        self.send(n, bytes, 1, Instant::now())
+    }
+
+    /// The end of a request that was begun, timed from `due`.
+    pub(crate) fn end(&mut self, n: usize, bytes: &[u8], due: Instant) -> io::Result<()> {
+        self.send(n, bytes, 1, due)
+    }
+
+    /// The request of this fleet's target.
+    pub(crate) fn request(&self) -> &[u8] {
+        &self.target.request
+    }
+
     /// Asks on every connection, and says how many of them still answer.
     pub(crate) fn alive(&mut self) -> usize {
         let request = self.target.request.clone();

@@ -13,6 +13,7 @@ use crate::procfs;
 use crate::report::Report;
 use crate::verdict::{Verdict, exactly};
 
+const SETTLING: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(10);
 /// Servers give memory back on a timer, so wait this long for it.
 const GIVEN_BACK: Duration = Duration::from_secs(10);
@@ -54,6 +55,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         cpu.per_request((high - low) as u64).0,
     );
 
+    // A server that has just been started looks once more at its children after a second.
+    std::thread::sleep(SETTLING);
     let (switches, cpu) = (procfs::switches(pid), procfs::cpu(pid)?);
     std::thread::sleep(WATCHED);
     let (later, cpu) = (procfs::switches(pid), procfs::cpu(pid)? - cpu);

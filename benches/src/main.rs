@@ -7,6 +7,7 @@
 
 mod affinity;
 mod beside;
+mod blocking;
 mod calls;
 mod churn;
 mod compare;
@@ -75,6 +76,7 @@ fn run(options: &Options) -> io::Result<bool> {
         "compare" => compare::run(options)?,
         "idle" => idle::run(options)?,
         "beside" => beside::run(options)?,
+        "blocking" => blocking::run(options)?,
         "steady" => steady::run(options)?,
         "restart" => restart::run(options)?,
         "hold" => {

@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) workload: String,
     /// What happens to the server in `restart`.
     pub(crate) case: String,
+    /// What a handler does in `blocking`.
+    pub(crate) how: String,
     /// More lines for the configuration of a parkade-file that is started here.
     pub(crate) directives: String,
     pub(crate) a: String,
@@ -52,6 +54,8 @@ pub(crate) struct Limits {
     pub(crate) user: Option<f64>,
     pub(crate) calls: Option<f64>,
     pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) worst: Option<f64>,
     pub(crate) bytes: Option<f64>,
     pub(crate) wakeups: Option<f64>,
     pub(crate) given_back: Option<f64>,
@@ -84,6 +88,9 @@ parkade-bench COMMAND [OPTIONS]
               parked             --parked 50000 at once survive USR1: time and memory
               kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
               crash              --rounds 20 times SEGV of the only child with --parked 4000: until another one serves
+  blocking    a handler that is busy for 200 ms, and what the others notice: --parked 2000 --rate 4000 --rounds 10
+              --case one|all (of the home workers)  --how spin|block  --limit-p99 MS (the median of the rounds' p99)
+              --limit-worst MS (of the worst round); a round counts if the p99 before it is under 0.5 ms, and seven must
   reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
   steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
               --connections 16 --requests N --vary (no head is like the one before)
@@ -131,7 +138,8 @@ impl Options {
             workers: 1,
             echo: false,
             workload: "throughput".into(),
-            case: "graceful".into(),
+            case: String::new(),
+            how: "spin".into(),
             directives: String::new(),
             a: String::new(),
             b: None,
@@ -163,6 +171,7 @@ impl Options {
                 Long("echo") => o.echo = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
                 Long("case") => o.case = parser.value()?.string()?,
+                Long("how") => o.how = parser.value()?.string()?,
                 Long("directive") => {
                     o.directives.push_str(&parser.value()?.string()?);
                     o.directives.push('\n');
@@ -174,6 +183,8 @@ impl Options {
                 Long("limit-user") => o.limits.user = Some(parser.value()?.parse()?),
                 Long("limit-calls") => o.limits.calls = Some(parser.value()?.parse()?),
                 Long("limit-p50") => o.limits.p50 = Some(parser.value()?.parse()?),
+                Long("limit-p99") => o.limits.p99 = Some(parser.value()?.parse()?),
+                Long("limit-worst") => o.limits.worst = Some(parser.value()?.parse()?),
                 Long("limit-bytes") => o.limits.bytes = Some(parser.value()?.parse()?),
                 Long("limit-wakeups") => o.limits.wakeups = Some(parser.value()?.parse()?),
                 Long("limit-given-back") => o.limits.given_back = Some(parser.value()?.parse()?),
@@ -200,6 +211,13 @@ impl Options {
             self.depth = 16;
         }
         let restarts = self.command == "restart";
+        let blocks = self.command == "blocking";
+        if self.case.is_empty() {
+            self.case = if blocks { "one" } else { "graceful" }.into();
+        }
+        if blocks {
+            self.directives.push_str(crate::blocking::DIRECTIVES);
+        }
         if self.connections == 0 {
             self.connections = match self.command.as_str() {
                 "steady" => 16,
@@ -215,7 +233,11 @@ impl Options {
             };
         }
         if self.rate == 0 {
-            self.rate = if restarts { 2_000 } else { 20_000 };
+            self.rate = match self.command.as_str() {
+                "restart" => 2_000,
+                "blocking" => 4_000,
+                _ => 20_000,
+            };
         }
         if restarts {
             crate::restart::settle(self);
@@ -239,6 +261,7 @@ impl Options {
             self.rounds = match self.case.as_str() {
                 "kill" | "crash" if restarts => 20,
                 _ if restarts => 100,
+                _ if blocks => 10,
                 _ if rounds => ENOUGH,
                 _ => 3,
             };
@@ -246,6 +269,7 @@ impl Options {
         if self.parked == 0 {
             self.parked = match (self.command.as_str(), self.case.as_str()) {
                 ("idle", _) => 18_000,
+                ("blocking", _) => 2_000,
                 ("restart", "parked") => 50_000,
                 ("restart", "crash") => 4_000,
                 ("restart", _) => 1_000,

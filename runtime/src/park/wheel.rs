@@ -156,12 +156,13 @@ impl Wheel {
         links.set_next(last, end);
     }
 
-    /// Unlinks `i`; no effect on what is in no bucket.
-    pub(crate) fn remove(&mut self, links: &impl Links, i: u32) {
+    /// Unlinks `i`; no effect on what is in no bucket. Whether a bucket is empty now: [`Self::next_due`] may be later.
+    pub(crate) fn remove(&mut self, links: &impl Links, i: u32) -> bool {
         if links.due(i) == UNLINKED {
-            return;
+            return false;
         }
         let (prev, next) = (links.prev(i), links.next(i));
+        let alone = list_of(prev).is_some() && list_of(next).is_some();
         match (list_of(prev), list_of(next)) {
             (Some(list), Some(_)) => {
                 self.lists[list] = EMPTY;
@@ -183,6 +184,7 @@ impl Wheel {
             }
         }
         links.set_due(i, UNLINKED);
+        alone
     }
 
     /// The end of the first window of `level` that `occupied` marks.

@@ -389,6 +389,28 @@ fn a_deadline_that_a_neighbour_links_wakes_a_sleeping_owner() {
     closes_in_time(&bench, &mut client);
 }
 
+/// Whoever speaks first gets a later deadline, and whoever leaves has none: nobody wakes for what they had before.
+#[test]
+fn a_worker_does_not_wake_for_a_deadline_that_is_gone() {
+    let bench = bench(1);
+    let (ours, token) = bench.connect();
+    bench.workers[0].turn(None);
+    let asked = bench.mocks[0].asked().unwrap();
+    assert!(
+        asked <= Duration::from_secs(64),
+        "its first byte: {asked:?}"
+    );
+    drop(ours);
+    bench.tell(token, IN | RDHUP);
+    bench.turn();
+    bench.workers[0].turn(None);
+    let asked = bench.mocks[0].asked().unwrap();
+    assert!(
+        asked > Duration::from_secs(86_400),
+        "nobody is there: {asked:?}"
+    );
+}
+
 /// Half a turn of the clock is 24.8 days: what a neighbour links must look earlier than what the owner sleeps for, to the
 /// last moment of the sleep, and whatever else the owner waits for.
 #[test]

@@ -180,6 +180,9 @@ impl Worker {
                 at.saturating_sub(clock::monotonic_ns()),
             ));
         }
+        if self.home.slots.take_emptied() {
+            self.look_at_wheel();
+        }
         if let Some(due) = self.next_due.get() {
             let ahead = |now: u32| u64::try_from(due.wrapping_sub(now) as i32).unwrap_or(0);
             let left = match ahead(self.now.get()) {

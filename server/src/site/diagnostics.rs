@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
 /// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
-/// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `board`,
+/// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `thread` (its name), `board`,
 /// `hold=MS` (the accept mutex, from before the answer on).
 pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&Lock>) -> Response {
     let query = request
@@ -50,6 +50,10 @@ pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&
             }
             ("overflow", _) => drop(overflow(0)),
             ("pid", _) => body = format!("{}\n", std::process::id()).into(),
+            ("thread", _) => {
+                let thread = std::thread::current();
+                body = format!("{}\n", thread.name().unwrap_or_default()).into();
+            }
             ("hold", Ok(ms)) => match turns {
                 Some(lock) => {
                     let time = Duration::from_millis(ms.min(MOST_MS));
