@@ -225,6 +225,18 @@ impl Fleet {
         }
     }
 
+    /// Sleeps until something comes, at most so long. More exact than the milliseconds that a wait for events knows.
+    pub(crate) fn pause(&self, most: Duration) -> io::Result<()> {
+        let most = Timespec {
+            tv_sec: most.as_secs() as i64,
+            tv_nsec: i64::from(most.subsec_nanos()),
+        };
+        match rustix::event::poll(&mut [PollFd::new(&self.poll, PollFlags::IN)], Some(&most)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// Waits at most `patience` (forever is never), reads what came, and puts the connections
     /// whose answers are complete into `done`. Returns how many events there were.
     pub(crate) fn turn(&mut self, patience: Duration, done: &mut Vec<usize>) -> io::Result<usize> {

@@ -89,6 +89,7 @@ parkade-bench COMMAND [OPTIONS]
               kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
               crash              --rounds 20 times SEGV of the only child with --parked 4000: until another one serves
   blocking    a handler that is busy for 200 ms, and what the others notice: --parked 2000 --rate 4000 --rounds 10
+              --requests 16000 (in each)
               --case one|all (of the home workers)  --how spin|block  --limit-p99 MS (the median of the rounds' p99)
               --limit-worst MS (of the worst round); a round counts if the p99 before it is under 0.5 ms, and seven must
   reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
@@ -248,6 +249,7 @@ impl Options {
                 "churn" if compares => 3_000,
                 "churn" => 20_000,
                 "wake" => 40_000,
+                "blocking" => 16_000,
                 "pipelined" => 1_000_000,
                 "beside" => 100_000,
                 "steady" => 3_200,

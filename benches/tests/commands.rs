@@ -304,6 +304,34 @@ fn idle_judges_several_children_of_our_own_server() {
 }
 
 #[test]
+fn blocking_tells_what_the_others_notice() {
+    // Built beside the bench, where it looks for it.
+    parkade_tests::server::binary().unwrap();
+    for (case, how) in [("one", "spin"), ("all", "block")] {
+        let what = ["blocking", "--case", case, "--how", how];
+        let little = [
+            "--parked",
+            "60",
+            "--rate",
+            "500",
+            "--requests",
+            "400",
+            "--rounds",
+            "1",
+        ];
+        let output = run(&[&what[..], &little, &["--limit-worst", "1e9"]].concat());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        // Whether a round counts is for the machine to say; seven cannot.
+        assert_eq!(output.status.code(), Some(3), "{text}{errors}");
+        assert!(
+            text.contains("p99 ms during, worst round"),
+            "{text}{errors}"
+        );
+    }
+}
+
+#[test]
 fn restart_counts_what_clients_notice_in_every_case() {
     // Built beside the bench, where it looks for it.
     parkade_tests::server::binary().unwrap();

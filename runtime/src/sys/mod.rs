@@ -3,4 +3,5 @@
 pub(crate) mod clock;
 pub(crate) mod heap;
 pub(crate) mod mapping;
+pub(crate) mod slice;
 pub(crate) mod socket;

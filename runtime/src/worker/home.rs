@@ -13,7 +13,7 @@ use crate::reactor::{BATCH, Event, Interest, Pollset, token};
 use crate::worker::Worker;
 use slab::Slab;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Told when a connection comes to rest or ends while the connections are given to another process.
@@ -43,6 +43,8 @@ pub(crate) struct Home {
     pub(crate) sleeps_until: AtomicU32,
     /// Its worker has ended and takes no more messages.
     pub(crate) ended: Ended,
+    /// A neighbour had to help since its worker looked here last.
+    pub(crate) stuck: AtomicBool,
     /// Where the next search for parked connections begins.
     pub(crate) searched: AtomicU32,
     /// Set once, when the runtime begins to hand over.
@@ -70,6 +72,7 @@ impl Home {
             // Until its first look the owner knows of nothing: every foreign link must tell it.
             sleeps_until: AtomicU32::new(now.wrapping_add(i32::MAX as u32)),
             ended: Ended::new(),
+            stuck: AtomicBool::new(false),
             searched: AtomicU32::new(0),
             news: OnceLock::new(),
             rare: Mutex::default(),

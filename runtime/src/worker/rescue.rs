@@ -62,6 +62,7 @@ impl Worker {
             }
         }
         drop(helping);
+        home.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
         tracing::debug!(target: "parkade", "worker {id} is stuck, worker {} helps", self.home.id);
         self.serve_hostages(&home, turn);
         self.rescue(&home, turn);

@@ -11,7 +11,7 @@ use crate::metrics::WorkerCounters;
 use crate::reactor::epoll::Epoll;
 use crate::reactor::{Event, WAKE};
 use crate::runtime::Shared;
-use crate::sys::clock;
+use crate::sys::{clock, slice};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -24,6 +24,10 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// Workers have numbers of twelve bits, and at most 1,024 of them are homes: reserves beyond this only do what blocks.
 const HELPERS: usize = 3_000;
+
+/// For how long a helper runs at a time. Its answers are short, and all cores may be taken by handlers that are not: with
+/// the usual 3 ms, the p99 of 4,000 requests a second beside two such handlers on two cores was 3.96 ms.
+const SLICE: Duration = Duration::from_micros(100);
 
 /// All reserves of a runtime.
 pub(crate) struct Reserves {
@@ -323,6 +327,7 @@ impl Reserve {
         if let Some(worker) = &self.worker {
             return Ok(worker.clone());
         }
+        slice::shorten(SLICE);
         let reserves = &self.shared.reserves;
         let seat = &reserves.seats[self.seat];
         let home = Arc::new(Home::new(

@@ -25,9 +25,12 @@ const _: () = assert!(LONGEST.as_millis() + (HORIZON + HORIZON / 16) as u128 <= 
 
 /// A deadline farther away than so many milliseconds is waited for by the clock of the turn's beginning.
 const FAR_MS: u64 = 4_000;
-/// A group of bursts (at most 64) that takes longer has slow handlers in it; for how many milliseconds that counts.
+/// A group of bursts (at most 64) that takes longer has slow handlers in it, or was not on the processor; for how many
+/// milliseconds that counts.
 const SLOW_NS: u64 = 1_000_000;
 const SLOW_FOR: u32 = 1_000;
+/// For how many milliseconds it counts that this worker was so stuck that a neighbour had to help.
+const STUCK_FOR: u32 = 60_000;
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -88,6 +91,10 @@ impl Worker {
     /// Several connections are served: services may put off what comes cheaper for many at once.
     fn begin_group(&self) {
         let now = self.now.get();
+        if self.home.stuck.load(Ordering::Relaxed) && self.home.stuck.swap(false, Ordering::Relaxed)
+        {
+            self.is_slow_for(STUCK_FOR);
+        }
         if self
             .slow_until
             .get()
@@ -128,10 +135,17 @@ impl Worker {
         let now = clock::monotonic_ns();
         let quick = now - self.group_began.replace(now) < SLOW_NS;
         if !quick {
-            self.slow_until
-                .set(Some(self.now.get().wrapping_add(SLOW_FOR)));
+            self.is_slow_for(SLOW_FOR);
         }
         quick
+    }
+
+    /// Counted from the beginning of the turn.
+    fn is_slow_for(&self, ms: u32) {
+        let until = self.now.get().wrapping_add(ms);
+        if self.slow_until.get().is_none_or(|old| before(old, until)) {
+            self.slow_until.set(Some(until));
+        }
     }
 
     /// Waits for events, or only collects them if there is something else to do.
