@@ -152,7 +152,7 @@ fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<f64> {
             else {
                 break;
             };
-            if asked % SPLIT == 0 {
+            if asked.is_multiple_of(SPLIT) {
                 fleet.begin(n, &request[..one])?;
                 pieces.push(Reverse((next + APART, n, one)));
             } else {
