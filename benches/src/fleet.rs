@@ -93,6 +93,23 @@ impl Fleet {
         self.drain()
     }
 
+    /// Connections that were opened, and asked on, elsewhere.
+    pub(crate) fn adopt(&mut self, streams: Vec<TcpStream>) -> io::Result<()> {
+        for stream in streams {
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            let n = EventData::new_u64(self.peers.len() as u64);
+            epoll::add(&self.poll, &stream, n, EventFlags::IN | EventFlags::ET)?;
+            self.peers.push(Peer {
+                stream,
+                due: 0,
+                asked: Instant::now(),
+                lost: false,
+            });
+        }
+        Ok(())
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.peers.len()
     }

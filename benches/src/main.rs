@@ -21,6 +21,7 @@ mod procfs;
 mod reference;
 mod report;
 mod restart;
+mod skew;
 mod stats;
 mod steady;
 mod target;
@@ -78,6 +79,7 @@ fn run(options: &Options) -> io::Result<bool> {
         "beside" => beside::run(options)?,
         "blocking" => blocking::run(options)?,
         "steady" => steady::run(options)?,
+        "skew" => skew::run(options)?,
         "restart" => restart::run(options)?,
         "hold" => {
             holder::hold(options)?;

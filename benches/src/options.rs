@@ -10,6 +10,7 @@ use crate::affinity;
 use crate::launch::Server;
 
 /// Everything a command may be told, with its default.
+#[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) command: String,
     /// What is measured when it is not two servers.
@@ -40,6 +41,8 @@ pub(crate) struct Options {
     pub(crate) case: String,
     /// What a handler does in `blocking`.
     pub(crate) how: String,
+    /// Processor time of each request of `skew`, in microseconds.
+    pub(crate) spin_us: u64,
     /// More lines for the configuration of a parkade-file that is started here.
     pub(crate) directives: String,
     pub(crate) a: String,
@@ -48,7 +51,7 @@ pub(crate) struct Options {
 }
 
 /// What a run is judged by. Nothing is judged that was not asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Limits {
     pub(crate) ratio: Option<f64>,
     pub(crate) user: Option<f64>,
@@ -56,6 +59,7 @@ pub(crate) struct Limits {
     pub(crate) p50: Option<f64>,
     pub(crate) p99: Option<f64>,
     pub(crate) worst: Option<f64>,
+    pub(crate) gain: Option<f64>,
     pub(crate) bytes: Option<f64>,
     pub(crate) wakeups: Option<f64>,
     pub(crate) given_back: Option<f64>,
@@ -92,6 +96,8 @@ parkade-bench COMMAND [OPTIONS]
               --requests 16000 (in each)
               --case one|all (of the home workers)  --how spin|block  --limit-p99 MS (the median of the rounds' p99)
               --limit-worst MS (of the worst round); a round counts if the p99 before it is under 0.5 ms, and seven must
+  skew        all busy connections live with one of two workers: --connections 16 --spin-us 50 --requests 20000
+              --rounds 15  --limit-gain RATIO (requests/s with stealing / without, at least)  --limit RATIO (CPU)
   reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
   steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
               --connections 16 --requests N --vary (no head is like the one before)
@@ -141,6 +147,7 @@ impl Options {
             workload: "throughput".into(),
             case: String::new(),
             how: "spin".into(),
+            spin_us: 50,
             directives: String::new(),
             a: String::new(),
             b: None,
@@ -172,6 +179,7 @@ impl Options {
                 Long("echo") => o.echo = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
                 Long("case") => o.case = parser.value()?.string()?,
+                Long("spin-us") => o.spin_us = parser.value()?.parse()?,
                 Long("how") => o.how = parser.value()?.string()?,
                 Long("directive") => {
                     o.directives.push_str(&parser.value()?.string()?);
@@ -185,6 +193,7 @@ impl Options {
                 Long("limit-calls") => o.limits.calls = Some(parser.value()?.parse()?),
                 Long("limit-p50") => o.limits.p50 = Some(parser.value()?.parse()?),
                 Long("limit-p99") => o.limits.p99 = Some(parser.value()?.parse()?),
+                Long("limit-gain") => o.limits.gain = Some(parser.value()?.parse()?),
                 Long("limit-worst") => o.limits.worst = Some(parser.value()?.parse()?),
                 Long("limit-bytes") => o.limits.bytes = Some(parser.value()?.parse()?),
                 Long("limit-wakeups") => o.limits.wakeups = Some(parser.value()?.parse()?),
@@ -219,9 +228,13 @@ impl Options {
         if blocks {
             self.directives.push_str(crate::blocking::DIRECTIVES);
         }
+        let skews = self.command == "skew";
+        if skews {
+            self.directives.push_str(crate::skew::DIRECTIVES);
+        }
         if self.connections == 0 {
             self.connections = match self.command.as_str() {
-                "steady" => 16,
+                "steady" | "skew" => 16,
                 "restart" => 100,
                 _ => 64,
             };
@@ -250,6 +263,7 @@ impl Options {
                 "churn" => 20_000,
                 "wake" => 40_000,
                 "blocking" => 16_000,
+                "skew" => 20_000,
                 "pipelined" => 1_000_000,
                 "beside" => 100_000,
                 "steady" => 3_200,
@@ -258,7 +272,7 @@ impl Options {
                 _ => 400_000,
             };
         }
-        let rounds = compares || self.command == "beside";
+        let rounds = compares || self.command == "beside" || skews;
         if self.rounds == 0 {
             self.rounds = match self.case.as_str() {
                 "kill" | "crash" if restarts => 20,
@@ -289,6 +303,7 @@ impl Options {
             && self.rounds <= 1_000
             && (1..=1_000_000).contains(&self.rate)
             && (1..=256).contains(&self.children)
+            && self.spin_us <= 1_000_000
             && self.processes <= 125
             && self.parked <= 2_000_000;
         if bounded {

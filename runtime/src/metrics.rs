@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    const fn zero() -> Self {
+    pub(crate) const fn zero() -> Self {
         Self(AtomicU64::new(0))
     }
     /// Wraps after 2^64.
@@ -142,6 +142,7 @@ impl WorkerCounters {
             timeouts: self.timeouts.get(),
             panics: self.panics.get(),
             rescued: self.rescued.get(),
+            stolen: 0,
             evicted: self.evicted.get(),
             writing: gauge(&self.writing),
             lingering: gauge(&self.lingering),
@@ -236,6 +237,9 @@ pub struct WorkerMetrics {
     pub panics: u64,
     /// Events of connections that a reserve took over because their worker was stuck.
     pub rescued: u64,
+    /// Bursts of its connections that a worker with nothing to do has started because this one was behind. Known to the
+    /// runtime alone: 0 in [`WorkerCounters::read`].
+    pub stolen: u64,
     /// Parked connections closed for want of descriptors.
     pub evicted: u64,
     /// Connections whose response waits for the peer to read.

@@ -17,6 +17,8 @@ pub(crate) enum Message {
     Due,
     /// Help a home that is stuck in its turn.
     Help { home: u16, turn: u64 },
+    /// A home has more to do in its turn than it can.
+    Steal { home: u16, turn: u64 },
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.

@@ -1,11 +1,13 @@
 //! Models for loom: every interleaving of the state word's and the harvest word's users, within the preemption bound.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
+use super::batch::Batch;
 use super::harvest::{Entry, HarvestWord, Refused};
 use super::state::{
     ACTIVE, MOVING, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY,
     WRITING,
 };
+use crate::reactor::{Event, IN, token};
 use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -636,5 +638,53 @@ fn models_failed_move_keeps_the_deadline() {
             "{:?}",
             state.peek()
         );
+    });
+}
+
+/// An owner goes through its batch while a neighbour takes from its end: every event is served, and what is taken is
+/// served once, unless the owner has got there first: then the neighbour's copy is a look for nothing.
+#[test]
+fn models_a_batch_is_shared_without_loss() {
+    loom::model(|| {
+        let batch = Arc::new(Batch::<2>::default());
+        let words = Arc::new([word(PARKED), word(PARKED)]);
+        let served = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let serve = |words: &[Arc<StateWord>; 2], served: &[AtomicUsize; 2], at: usize, me| {
+            if matches!(
+                words[at].readiness(GENERATION, me, READY),
+                Readiness::Claimed(_)
+            ) {
+                served[at].fetch_add(1, Ordering::Relaxed);
+                while matches!(words[at].rest(PARKED, READY | RDHUP), Rest::Again(_)) {
+                    served[at].fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        };
+        let events = [0, 1].map(|at| Event {
+            token: token(GENERATION, at),
+            edges: IN,
+        });
+        batch.publish(&events);
+        let thief = {
+            let (batch, words, served) = (batch.clone(), words.clone(), served.clone());
+            thread::spawn(move || {
+                while let Some(event) = batch.take_last() {
+                    serve(&words, &served, event.token as u32 as usize, OTHER);
+                }
+            })
+        };
+        for at in 0..2 {
+            if !batch.is_taken(at) {
+                serve(&words, &served, at, OWNER);
+            }
+        }
+        batch.withdraw();
+        thief.join().unwrap();
+        for (word, served) in words.iter().zip(served.iter()) {
+            let served = served.load(Ordering::Relaxed);
+            assert!((1..=2).contains(&served), "{served}");
+            let left = word.peek();
+            assert!(left.has(PARKED) && !left.has(ACTIVE | READY), "{left:?}");
+        }
     });
 }

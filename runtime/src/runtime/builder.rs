@@ -45,6 +45,7 @@ pub struct Builder {
     free_memory: usize,
     siblings: Option<Box<dyn Siblings>>,
     accept_lock: Option<Box<dyn AcceptLock>>,
+    stealing: bool,
     counters: Vec<&'static WorkerCounters>,
 }
 
@@ -60,6 +61,7 @@ impl Builder {
             free_memory: KEPT,
             siblings: None,
             accept_lock: None,
+            stealing: true,
             counters: Vec::new(),
         }
     }
@@ -133,6 +135,14 @@ impl Builder {
         self
     }
 
+    /// Whether a worker with nothing to do starts bursts of connections whose own worker is behind; true by default. Only
+    /// bursts that nobody has started go elsewhere, and a connection's next one is at home again.
+    #[must_use]
+    pub fn stealing(mut self, on: bool) -> Self {
+        self.stealing = on;
+        self
+    }
+
     /// Where the workers count, the first worker in the first place, and the reserves behind them; those that get none
     /// count in memory of their own.
     #[must_use]
@@ -180,7 +190,7 @@ impl Builder {
         let first_byte = u32::try_from(self.first_byte.as_millis()).unwrap_or(u32::MAX >> 4);
         let places = self.counters.get(count..).unwrap_or_default();
         let reserves = Reserves::new(self.reserves, count, files, places);
-        let shared = Arc::new(Shared::new(
+        let mut shared = Shared::new(
             homes,
             reserves,
             descriptors,
@@ -188,7 +198,9 @@ impl Builder {
             self.accept_lock,
             first_byte,
             self.free_memory,
-        ));
+        );
+        shared.stealing = self.stealing;
+        let shared = Arc::new(shared);
         let mut runtime = Runtime {
             shared: shared.clone(),
             threads: Vec::new(),

@@ -166,7 +166,7 @@ impl Handle {
         Metrics {
             workers: (self.0.homes.iter())
                 .chain(self.0.reserves.homes())
-                .map(|h| h.counters.read())
+                .map(|h| h.metrics())
                 .collect(),
         }
     }

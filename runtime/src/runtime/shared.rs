@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     first_byte: AtomicU32,
     /// Bytes of free buffers that each worker keeps at most; 0 is without bound.
     pub(crate) free_memory: usize,
+    /// Workers with nothing to do start bursts of those that are behind.
+    pub(crate) stealing: bool,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
     /// For reserves that accept while every home worker is stuck. The home workers keep them open.
@@ -71,6 +73,7 @@ impl Shared {
             instead: AtomicUsize::new(0),
             first_byte: AtomicU32::new(first_byte),
             free_memory,
+            stealing: true,
             services: Mutex::default(),
             listeners: Mutex::default(),
             ended: Mutex::new(0),

@@ -2,18 +2,19 @@
 
 use crate::executor::flags::Ended;
 use crate::executor::inbox::{Inbox, Message};
-use crate::metrics::{Place, WorkerCounters};
+use crate::metrics::{Counter, Place, WorkerCounters, WorkerMetrics};
 use crate::net::next::{Carry, Output, Rare, Then};
 use crate::net::written::Written;
+use crate::park::batch::Batch;
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
 use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY};
 use crate::park::wheel::before;
-use crate::reactor::{BATCH, Event, Interest, Pollset, token};
+use crate::reactor::{Interest, Pollset, token};
 use crate::worker::Worker;
 use slab::Slab;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Told when a connection comes to rest or ends while the connections are given to another process.
@@ -43,6 +44,10 @@ pub(crate) struct Home {
     pub(crate) sleeps_until: AtomicU32,
     /// Its worker has ended and takes no more messages.
     pub(crate) ended: Ended,
+    /// Its owner ends with its last connection, which may end elsewhere.
+    pub(crate) ends: AtomicBool,
+    /// Bursts that a neighbour with nothing to do has started.
+    pub(crate) stolen: Counter,
     /// A neighbour had to help since its worker looked here last.
     pub(crate) stuck: AtomicBool,
     /// Where the next search for parked connections begins.
@@ -72,6 +77,8 @@ impl Home {
             // Until its first look the owner knows of nothing: every foreign link must tell it.
             sleeps_until: AtomicU32::new(now.wrapping_add(i32::MAX as u32)),
             ended: Ended::new(),
+            ends: AtomicBool::new(false),
+            stolen: Counter::zero(),
             stuck: AtomicBool::new(false),
             searched: AtomicU32::new(0),
             news: OnceLock::new(),
@@ -91,8 +98,12 @@ impl Home {
     pub(crate) fn close(&self, index: u32) {
         self.drop_rare(self.slots.claimed_cold(index));
         drop(self.slots.release(index));
-        self.connections.fetch_sub(1, Ordering::Relaxed);
         self.counters.closed.add(1);
+        let last = self.connections.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Pairs with the owner's look at the connections: one of the two sees what the other has done.
+        if last && self.ends.load(Ordering::SeqCst) {
+            self.post(Message::Due);
+        }
         self.tell();
     }
 
@@ -104,6 +115,13 @@ impl Home {
         if self.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             // An owner that ends with its last connection sleeps.
             self.post(Message::Due);
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> WorkerMetrics {
+        WorkerMetrics {
+            stolen: self.stolen.get(),
+            ..self.counters.read()
         }
     }
 
@@ -244,60 +262,6 @@ impl Home {
         if cold.rare().is_some() {
             // Dropped outside the lock: somebody may hear of it.
             drop(self.take_rare(cold, |rare| Some(std::mem::take(rare))));
-        }
-    }
-}
-
-/// The events that the owner has taken out of the kernel, where a neighbour can see them while the owner is stuck.
-///
-/// An entry is a token with the edges in the top five bits of its index (slots are fewer than 2^27). Entries are
-/// hints: whoever acts on one must win the claim of the slot, so relaxed stores suffice and a stale one is harmless.
-pub(crate) struct Batch {
-    entries: [AtomicU64; BATCH],
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self {
-            entries: [const { AtomicU64::new(0) }; BATCH],
-        }
-    }
-}
-
-const EDGES_SHIFT: u32 = 27;
-
-impl Batch {
-    /// Owner: more than one event was harvested.
-    pub(crate) fn publish(&self, events: &[Event]) {
-        for (entry, event) in self.entries.iter().zip(events) {
-            entry.store(
-                event.token | u64::from(event.edges) << EDGES_SHIFT,
-                Ordering::Relaxed,
-            );
-        }
-        if let Some(end) = self.entries.get(events.len()) {
-            end.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Owner: done with them.
-    pub(crate) fn withdraw(&self) {
-        self.entries[0].store(0, Ordering::Relaxed);
-    }
-
-    /// Neighbour: what the owner may not have got to yet.
-    pub(crate) fn snapshot(&self, into: &mut Vec<Event>) {
-        into.clear();
-        for entry in &self.entries {
-            let bits = entry.load(Ordering::Relaxed);
-            if bits == 0 {
-                break;
-            }
-            let edges = (bits as u32 >> EDGES_SHIFT) as u8;
-            into.push(Event {
-                token: bits & !(0x1F << EDGES_SHIFT),
-                edges,
-            });
         }
     }
 }

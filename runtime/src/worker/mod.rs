@@ -2,13 +2,15 @@
 //!
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
 //! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
-//! life of the other threads, `monitor` how one of them finds workers that are stuck.
+//! life of the other threads, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
+//! them cannot do alone.
 
 mod dispatch;
 mod home;
 mod monitor;
 mod rescue;
 pub(crate) mod reserve;
+mod steal;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod turn;
@@ -82,6 +84,9 @@ pub(crate) struct Worker {
     behind: Cell<Option<u8>>,
     /// When the present group of bursts began, in nanoseconds.
     group_began: Cell<u64>,
+    /// Whether there are neighbours that may be told of a backlog; when the present batch began, in nanoseconds.
+    shares: bool,
+    batch_began: Cell<u64>,
     /// Until when handlers count as slow.
     slow_until: Cell<Option<u32>>,
     /// The end of accepting has come here.
@@ -134,6 +139,7 @@ impl Worker {
             counts.counters.retained.set(bytes as u64);
         });
         let seat = (home.id as usize).checked_sub(shared.homes.len());
+        let shares = shared.stealing && seat.is_none() && shared.homes.len() > 1;
         let worker = Rc::new(Self {
             shared,
             home,
@@ -152,6 +158,8 @@ impl Worker {
             crowded: Cell::new(false),
             behind: Cell::new(None),
             group_began: Cell::new(0),
+            shares,
+            batch_began: Cell::new(0),
             slow_until: Cell::new(None),
             left_once: Cell::new(false),
             left_listeners: Cell::new(false),

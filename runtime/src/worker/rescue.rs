@@ -88,9 +88,6 @@ impl Worker {
         let mut hostages = Vec::new();
         home.batch.snapshot(&mut hostages);
         for event in hostages {
-            if event.token == WAKE || is_listener(event.token) {
-                continue;
-            }
             if !stuck_in(home, turn) {
                 return;
             }

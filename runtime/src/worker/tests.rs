@@ -16,8 +16,9 @@
 //! | spurious and duplicate events | `duplicates_and_spurious_events_…` |
 //! | a kernel call per operation | the same, and `a_tasks_stream_is_registered_once_…` |
 //! | descriptors used again, under load | real sockets: `tests/parking.rs`, `tests/tcp.rs` |
-//!
-//! Not here, as what they need is not built: stealing and its thresholds (herd, ping-pong).
+//! | tasks of its own that starve while a worker helps; a burst that ends elsewhere | real sockets: `tests/stealing.rs` |
+//! | events that two may take | loom `a_batch_is_shared_without_loss`; `entries_are_taken_from_the_end_and_once` |
+//! | a herd; tiny requests that go to and fro | one neighbour is told at a time; measured: the bench's `skew` |
 #![allow(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use super::{Entered, Worker};

@@ -70,10 +70,18 @@ impl Worker {
         if several {
             self.home.batch.publish(&events);
             self.begin_group();
+            self.begin_batch();
         }
-        for event in &events {
-            if event.token != WAKE && event.token >> 16 != LISTENER >> 16 {
-                self.ready(&self.home, *event);
+        for (at, event) in events.iter().enumerate() {
+            if event.token == WAKE || event.token >> 16 == LISTENER >> 16 {
+                continue;
+            }
+            if several && self.home.batch.is_taken(at) {
+                continue;
+            }
+            self.ready(&self.home, *event);
+            if several {
+                self.share(at + 1, events.len());
             }
         }
         if several {
@@ -232,6 +240,7 @@ impl Worker {
                 Message::Burst { service, cell } => self.queue(Job::Burst { service, cell }),
                 Message::Waiter(key) => self.wake_waiter(key),
                 Message::Due => self.look_at_wheel(),
+                Message::Steal { home, turn } => self.steal(home, turn),
                 Message::Spawn(make) => make(),
                 Message::Help { home, turn } => self.help(home, turn),
                 Message::Listen { id, listener } => self.listen(id, &listener),
@@ -310,13 +319,14 @@ impl Worker {
             return Turn::Continue;
         }
         if !self.drained_once.replace(true) {
+            self.home.ends.store(true, Ordering::SeqCst);
             self.dismiss_all();
         }
         let idle = self.pending() == 0
             && self.has_left()
             && self.shared.nobody_accepts_instead()
             && self.jobs.borrow().is_empty()
-            && self.home.connections.load(Ordering::Relaxed) == 0;
+            && self.home.connections.load(Ordering::SeqCst) == 0;
         if idle || self.shared.stop_now() {
             Turn::Stop
         } else {

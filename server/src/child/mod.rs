@@ -149,6 +149,8 @@ fn start(
         } else {
             header.initial
         })
+        // For benches: what it is worth is measured with and without.
+        .stealing(std::env::var_os("PARKADE_STEALING").is_none_or(|v| v != "off"))
         .counters(board.workers(place.record).iter().collect())
         .siblings(Siblings::new(board.clone(), place.record, limit, bound));
     if let Some(lock) = &turns {

@@ -14,7 +14,7 @@ const MOST_MS: u64 = 60_000;
 const MOST_BYTES: u64 = 1 << 30;
 const MOST_KIB: u64 = 1 << 20;
 
-/// Does what the query says: `spin=MS`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
+/// Does what the query says: `spin=MS`, `spin_us=US`, `block=MS`, `wait=MS`, `bytes=N`, `alloc=KiB`, `panic`, `crash=SIGNAL`,
 /// `overflow` (of the stack; `overflow=reserve` on a thread for blocking work), `pid`, `thread` (its name), `board`,
 /// `hold=MS` (the accept mutex, from before the answer on).
 pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&Lock>) -> Response {
@@ -29,6 +29,12 @@ pub(super) async fn answer(request: &mut Request, board: &Board, turns: Option<&
         match (name, number) {
             ("spin", Ok(ms)) => {
                 let end = Instant::now() + Duration::from_millis(ms.min(MOST_MS));
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            }
+            ("spin_us", Ok(us)) => {
+                let end = Instant::now() + Duration::from_micros(us.min(MOST_MS * 1000));
                 while Instant::now() < end {
                     std::hint::spin_loop();
                 }
