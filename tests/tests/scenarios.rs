@@ -334,6 +334,38 @@ fn graceful_drain() {
     assert_ne!(pid_behind(&mut slow), old);
 }
 
+/// Threads may stay until the child ends (the specification's last page): it ends with its last request, long before any
+/// deadline, and until then no thread of it is busy but the one that answers.
+#[test]
+fn graceful_early_exit() {
+    let server = start(
+        "StartServers 1\nThreadsPerChild 4\nKeepAliveTimeout 300\nGracefulDrainTimeout 60",
+        SMALL,
+    );
+    let mut resting: Vec<_> = (0..20).map(|_| parked(&server)).collect();
+    let old = pid_behind(&mut resting[0]);
+    let threads = procfs::threads(old).unwrap().len();
+    let mut busy = send(&server, &get("/push?wait=1500"));
+    let mut asking = client::connect(server.address()).unwrap();
+    shows(&mut asking, &[("BusyWorkers", "2")]);
+    signal(server.pid(), libc::SIGUSR1);
+    for stream in &mut resting {
+        ready::until("the parked ones with another process", PATIENCE, || {
+            pid_behind(stream) != old
+        })
+        .unwrap();
+    }
+    assert!(procfs::threads(old).unwrap().len() <= threads);
+    assert_eq!(client::read(&mut busy, false).unwrap().status, 200);
+    let answered = Instant::now();
+    ready::until("the old child's end", PATIENCE, || !procfs::alive(old)).unwrap();
+    let left = answered.elapsed();
+    assert!(
+        left < Duration::from_secs(5),
+        "{left:?} after its last answer"
+    );
+}
+
 #[test]
 fn race_park_vs_timeout() {
     let server = start(

@@ -2,10 +2,11 @@
 //!
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
 //! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
-//! life of the other threads, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
+//! life of the other threads, `duties` what each of them does, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
 //! them cannot do alone.
 
 mod dispatch;
+mod duties;
 mod home;
 mod monitor;
 mod rescue;

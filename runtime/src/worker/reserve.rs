@@ -4,6 +4,7 @@
 //! when it helps for the first time: what it starts belongs to it, so it has an inbox, timers and a pollset of its own,
 //! in which it sleeps from then on.
 
+use super::duties::{Duties, Duty};
 use super::monitor::{Plan, Stuck, Watch};
 use super::{Home, Worker};
 use crate::executor::inbox::Message;
@@ -12,7 +13,6 @@ use crate::reactor::epoll::Epoll;
 use crate::reactor::{Event, WAKE};
 use crate::runtime::Shared;
 use crate::sys::{clock, slice};
-use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -22,33 +22,19 @@ use std::time::Duration;
 /// Something that may block.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
-/// Workers have numbers of twelve bits, and at most 1,024 of them are homes: reserves beyond this only do what blocks.
-const HELPERS: usize = 3_000;
-
 /// For how long a helper runs at a time. Its answers are short, and all cores may be taken by handlers that are not: with
 /// the usual 3 ms, the p99 of 4,000 requests a second beside two such handlers on two cores was 3.96 ms.
 const SLICE: Duration = Duration::from_micros(100);
 
 /// All reserves of a runtime.
 pub(crate) struct Reserves {
-    duties: Mutex<Duties>,
+    duties: Mutex<Duties<Work>>,
     seats: Box<[Seat]>,
     watch: Mutex<Watch>,
     /// The number of the first reserve.
     first: usize,
     /// Slots of each.
     files: u32,
-}
-
-#[derive(Default)]
-struct Duties {
-    waiting: VecDeque<Work>,
-    closed: bool,
-    threads: usize,
-    /// Reserves that sleep and may be woken for anything.
-    idle: Vec<usize>,
-    /// Who has the monitor's duty.
-    monitor: Option<usize>,
 }
 
 /// One reserve, as the others may see it.
@@ -68,27 +54,6 @@ impl Seat {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
-    }
-}
-
-/// What a reserve does next.
-enum Duty {
-    Work(Work),
-    Watch,
-    Rest,
-    End,
-}
-
-impl Duties {
-    fn take_idle(&mut self) -> Option<usize> {
-        self.idle.pop()
-    }
-
-    /// Takes the monitor's duty from whoever has it; says who has it now.
-    fn hand_on(&mut self) -> Option<usize> {
-        let next = self.idle.iter().rposition(|seat| *seat < HELPERS);
-        self.monitor = next.map(|at| self.idle.swap_remove(at));
-        self.monitor
     }
 }
 
@@ -122,7 +87,7 @@ impl Reserves {
         reserves
     }
 
-    fn lock(&self) -> MutexGuard<'_, Duties> {
+    fn lock(&self) -> MutexGuard<'_, Duties<Work>> {
         self.duties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,14 +110,7 @@ impl Reserves {
 
     /// Hands work over; gives it back if there is no thread to do it.
     pub(crate) fn submit(&self, work: Work) -> Result<(), Work> {
-        let mut duties = self.lock();
-        if duties.threads == 0 || duties.closed {
-            return Err(work);
-        }
-        duties.waiting.push_back(work);
-        // If nobody sleeps: a helper takes it between two turns.
-        let seat = duties.take_idle().or(duties.monitor);
-        drop(duties);
+        let seat = self.lock().submit(work)?;
         self.wake(seat);
         Ok(())
     }
@@ -161,55 +119,26 @@ impl Reserves {
     #[cold]
     #[inline(never)]
     pub(crate) fn wake_monitor(&self) {
-        let monitor = self.lock().monitor;
+        let monitor = self.lock().monitor();
         self.wake(monitor);
     }
 
     /// What is queued is still done, then the threads end.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().close();
         self.seats.iter().for_each(Seat::wake);
     }
 
     /// For a thread that is awake.
-    fn next(&self, seat: usize) -> Duty {
-        let mut duties = self.lock();
-        if let Some(work) = duties.waiting.pop_front() {
-            let monitor = if duties.monitor == Some(seat) {
-                duties.hand_on()
-            } else {
-                None
-            };
-            drop(duties);
-            self.wake(monitor);
-            return Duty::Work(work);
-        }
-        if duties.closed {
-            return Duty::End;
-        }
-        if seat < HELPERS && duties.monitor.is_none_or(|monitor| monitor == seat) {
-            duties.monitor = Some(seat);
-            return Duty::Watch;
-        }
-        duties.idle.push(seat);
-        Duty::Rest
+    fn next(&self, seat: usize) -> Duty<Work> {
+        let (duty, wake) = self.lock().next(seat);
+        self.wake(wake);
+        duty
     }
 
     /// A sleep is over. `runs`: handlers are about to run here, which may take their time.
     fn awake(&self, seat: usize, runs: bool) {
-        let mut duties = self.lock();
-        let was_idle = duties.idle.iter().position(|idle| *idle == seat);
-        if let Some(at) = was_idle {
-            duties.idle.swap_remove(at);
-        }
-        let mut wake = None;
-        if runs && duties.monitor == Some(seat) {
-            wake = duties.hand_on();
-        } else if runs && was_idle.is_none() && !duties.waiting.is_empty() {
-            // It was woken for that.
-            wake = duties.take_idle().or(duties.monitor);
-        }
-        drop(duties);
+        let wake = self.lock().awake(seat, runs);
         self.wake(wake);
     }
 }
