@@ -91,6 +91,7 @@ parkade-bench COMMAND [OPTIONS]
                                  nobody be closed
               parked             --parked 50000 at once survive USR1: time and memory
               kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
+              soak               --rounds 3600, one a second: memory and descriptors must not grow
               crash              --rounds 20 times SEGV of the only child with --parked 4000: until another one serves
   blocking    a handler that is busy for 200 ms, and what the others notice: --parked 2000 --rate 4000 --rounds 10
               --requests 16000 (in each)
@@ -248,6 +249,7 @@ impl Options {
         }
         if self.rate == 0 {
             self.rate = match self.command.as_str() {
+                "restart" if self.case == "soak" => 200,
                 "restart" => 2_000,
                 "blocking" => 4_000,
                 _ => 20_000,
@@ -276,6 +278,7 @@ impl Options {
         if self.rounds == 0 {
             self.rounds = match self.case.as_str() {
                 "kill" | "crash" if restarts => 20,
+                "soak" if restarts => 3_600,
                 _ if restarts => 100,
                 _ if blocks => 10,
                 _ if rounds => ENOUGH,
@@ -300,7 +303,7 @@ impl Options {
         let bounded = (1..=100_000).contains(&self.connections)
             && (1..=256).contains(&self.depth)
             && self.requests <= 1_000_000_000
-            && self.rounds <= 1_000
+            && self.rounds <= 100_000
             && (1..=1_000_000).contains(&self.rate)
             && (1..=256).contains(&self.children)
             && self.spin_us <= 1_000_000

@@ -19,6 +19,7 @@ mod preflight;
 mod report;
 mod scoreboard;
 mod settings;
+mod shared;
 mod site;
 mod supervisor;
 

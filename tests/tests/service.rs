@@ -173,6 +173,16 @@ fn sockets_of_the_manager_are_listened_on_and_others_are_told_and_closed() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Waits until so many requests are in progress, the one that asks among them.
+fn in_progress(server: &Server, count: u32) {
+    let busy = format!(" busy={count} ");
+    ready::until(&busy, PATIENCE, || {
+        let board = server.get("/push?board").unwrap().body;
+        String::from_utf8_lossy(&board).contains(&busy)
+    })
+    .unwrap();
+}
+
 #[test]
 fn a_term_drains_where_that_is_asked_for_and_health_says_so() {
     let mut server = Server::start(
@@ -184,24 +194,29 @@ fn a_term_drains_where_that_is_asked_for_and_health_says_so() {
     assert_eq!((healthy.status, &healthy.body[..]), (200, &b"ok\n"[..]));
     assert_eq!(healthy.header("cache-control"), Some("no-store"));
     let mut busy = client::connect(server.address()).unwrap();
-    // The second request waits behind the first, and is asked for when the end has begun.
-    busy.write_all(
-        b"GET /push?wait=1500 HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n",
-    )
-    .unwrap();
+    busy.write_all(b"GET /push?wait=1500 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    // A probe that has begun to ask when the end begins.
+    let mut probe = client::connect(server.address()).unwrap();
+    probe.write_all(b"GET /health HTTP/1.1\r\nHo").unwrap();
+    in_progress(&server, 2);
     let mut parked = client::connect(server.address()).unwrap();
     parked
         .write_all(b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
     assert_eq!(client::read(&mut parked, false).unwrap().status, 200);
     signal(server.pid(), libc::SIGTERM);
+    ready::until("the end of accepting", PATIENCE, || {
+        client::connect(server.address()).is_err()
+    })
+    .unwrap();
+    probe.write_all(b"st: a\r\n\r\n").unwrap();
+    let ending = client::read(&mut probe, false).unwrap();
+    assert_eq!((ending.status, &ending.body[..]), (503, &b"ending\n"[..]));
     assert_eq!(client::read(&mut busy, false).unwrap().status, 200);
-    if let Ok(ending) = client::read(&mut busy, false) {
-        assert_eq!((ending.status, &ending.body[..]), (503, &b"ending\n"[..]));
-    }
     // The clients' ends are still open; nobody waits for them.
     assert!(server.ended().unwrap().success());
-    drop((busy, parked));
+    drop((busy, parked, probe));
 }
 
 #[test]
@@ -214,7 +229,7 @@ fn a_drain_ends_when_its_time_is_over() {
     let mut busy = client::connect(server.address()).unwrap();
     busy.write_all(b"GET /push?wait=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    in_progress(&server, 2);
     signal(server.pid(), libc::SIGTERM);
     assert!(server.ended().unwrap().success());
     assert!(client::read(&mut busy, false).is_err());

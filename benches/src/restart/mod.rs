@@ -2,7 +2,7 @@
 //!
 //! `load` are the clients: they ask at a steady rate and note what fails instead of giving up. `again` does something to
 //! the server many times in a row (`pulse` makes it grow and shrink), `crowd` once while very many connections are parked,
-//! `kill` kills children, and `crash` has them leave a core.
+//! `kill` kills children, `crash` has them leave a core, and `soak` restarts for an hour.
 
 mod again;
 mod crash;
@@ -10,6 +10,7 @@ mod crowd;
 mod kill;
 mod load;
 mod pulse;
+mod soak;
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         "parked" => crowd::run(options),
         "kill" => kill::run(options),
         "crash" => crash::run(options),
+        "soak" => soak::run(options),
         other => Err(io::Error::other(format!(
             "no such case `{other}`; see --help"
         ))),

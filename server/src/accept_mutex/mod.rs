@@ -15,7 +15,6 @@ mod file;
 mod flock;
 mod posixsem;
 mod pthread;
-mod shared;
 mod sysvsem;
 mod trace;
 

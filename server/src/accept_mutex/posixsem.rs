@@ -8,8 +8,8 @@
 //! kept in order by fences: a claim that the second look did not see has not tried before the count was read.
 
 use super::Complaint;
-use super::shared::Shared;
 use crate::scoreboard::{Board, Claims};
+use crate::shared::Shared;
 use parkade::AcceptLock;
 use std::io;
 use std::sync::Arc;

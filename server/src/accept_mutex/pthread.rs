@@ -1,7 +1,7 @@
 //! A process-shared, robust pthread mutex: if its holder dies, the next that tries gets it and makes it whole.
 
 use super::Complaint;
-use super::shared::Shared;
+use crate::shared::Shared;
 use parkade::AcceptLock;
 use std::io;
 

@@ -5,7 +5,7 @@
 
 use super::format::{Format, USUAL};
 use super::line::{self, Host, Moment};
-use super::sink::Sink;
+use super::sink::{News, Sink};
 use super::{Level, write};
 use parkade::Written;
 use parkade_config::{Config, HostSettings, LogTarget};
@@ -38,8 +38,10 @@ struct Logs {
 
 impl Logs {
     fn write(&self, sink: usize, lines: &[u8]) {
-        if let Some(lost) = self.sinks[sink].write(lines, INFO) {
-            write("log_config", Level::Error, &lost);
+        match self.sinks[sink].write(lines, INFO) {
+            Some(News::Losing(said)) => write("log_config", Level::Error, &said),
+            Some(News::Over(said)) => write("log_config", Level::Notice, &said),
+            None => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The error log: one line per event, one write(2) per line.
 
 use super::format::Format;
-use super::sink::Sink;
+use super::sink::{News, Sink};
 use parkade_config::{Config, LogLevel, LogTarget};
 use std::fs::File;
 use std::io::{self, Write};
@@ -172,8 +172,13 @@ fn write_for(host: usize, module: &str, level: Level, message: &str) {
     }
     let line = line(module, level, message);
     match log.and_then(|log| log.sink.as_ref()) {
-        // A full disk must not stop serving; there is nowhere to say so.
-        Some(sink) => drop(sink.write(&line, level.severity())),
+        // A full disk must not stop serving; there is nowhere to say so until it is over.
+        Some(sink) => {
+            if let Some(News::Over(said)) = sink.write(&line, level.severity()) {
+                let line = self::line("core", Level::Notice, &said);
+                drop(sink.write(&line, Level::Notice.severity()));
+            }
+        }
         None => drop(io::stderr().lock().write_all(&line)),
     }
 }

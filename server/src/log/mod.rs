@@ -1,11 +1,13 @@
 //! The error log (`error`), where the runtime's events arrive too (`events`), and access logs (`access`: `format` is a
-//! compiled LogFormat, `line` writes by it). `sink` is where lines go: a file, a program (`piped`) or syslog (`syslog`).
+//! compiled LogFormat, `line` writes by it). `sink` is where lines go: a file, a program (`piped`) or syslog (`syslog`);
+//! `losses` are those that did not arrive.
 
 pub(crate) mod access;
 pub(crate) mod error;
 mod events;
 pub(crate) mod format;
 pub(crate) mod line;
+mod losses;
 mod piped;
 mod sink;
 mod syslog;

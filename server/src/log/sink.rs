@@ -1,11 +1,11 @@
 //! Where lines go.
 
+use super::losses::Losses;
 use super::piped;
 use super::syslog::Syslog;
 use parkade_config::LogTarget;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A pipe takes so much at once without mixing it with what others write (pipe(7)).
 const ATOMIC: usize = 4096;
@@ -16,8 +16,16 @@ pub(super) struct Sink {
     kind: Kind,
     /// What it is, for messages.
     name: String,
-    /// Lines were lost and somebody was told.
-    failed: AtomicBool,
+    losses: Losses,
+}
+
+/// What somebody should hear of a log, as it is written nowhere else.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The first lines are lost.
+    Losing(String),
+    /// So many were, and it is over.
+    Over(String),
 }
 
 #[derive(Debug)]
@@ -54,7 +62,7 @@ impl Sink {
         Ok(Self {
             kind,
             name,
-            failed: AtomicBool::new(false),
+            losses: Losses::new()?,
         })
     }
 
@@ -67,37 +75,76 @@ impl Sink {
     }
 
     /// Writes whole lines. They may get lost (a full disk, a program that does not keep up): serving goes on. The first
-    /// loss after a success is returned, so that it is told once.
-    pub(super) fn write(&self, lines: &[u8], severity: u8) -> Option<String> {
+    /// loss after a success is told, whichever process has it, and the first success after that.
+    pub(super) fn write(&self, lines: &[u8], severity: u8) -> Option<News> {
         let done = match &self.kind {
-            Kind::File(file) => (&*file).write_all(lines),
+            Kind::File(file) => self.write_file(file, lines),
             Kind::Pipe(pipe) => write_pipe(pipe, lines),
-            Kind::Syslog(syslog) => lines
-                .split(|b| *b == b'\n')
-                .filter(|l| !l.is_empty())
-                .try_for_each(|line| syslog.send(severity, line)),
+            Kind::Syslog(syslog) => {
+                let mut rest = lines;
+                loop {
+                    let end = rest.iter().position(|b| *b == b'\n');
+                    let end = end.unwrap_or(rest.len());
+                    if end > 0
+                        && let Err(e) = syslog.send(severity, &rest[..end])
+                    {
+                        break Err((rest, e));
+                    }
+                    match rest.get(end + 1..) {
+                        Some(more) if !more.is_empty() => rest = more,
+                        _ => break Ok(()),
+                    }
+                }
+            }
         };
         match done {
-            Ok(()) => {
-                if self.failed.load(Relaxed) {
-                    self.failed.store(false, Relaxed);
-                }
-                None
-            }
-            Err(_) if self.failed.swap(true, Relaxed) => None,
-            Err(e) => {
+            Ok(()) => self.losses.recover().map(|lost| {
+                let name = &self.name;
+                News::Over(format!("log {name}: written again; {lost} lines were lost"))
+            }),
+            Err((lost, e)) => {
+                let count = lost.iter().filter(|b| **b == b'\n').count();
+                let first = self.losses.lose(count as u64);
                 let why = match e.kind() {
                     ErrorKind::WouldBlock => "the program does not keep up".to_owned(),
                     _ => e.to_string(),
                 };
-                Some(format!("log {}: lines are lost: {why}", self.name))
+                let name = &self.name;
+                first.then(|| News::Losing(format!("log {name}: lines are lost: {why}")))
             }
         }
+    }
+
+    /// What is lost of `lines`, and why. A line that a full disk has cut short is ended by the next that fits.
+    fn write_file<'a>(
+        &self,
+        mut file: &File,
+        lines: &'a [u8],
+    ) -> Result<(), (&'a [u8], io::Error)> {
+        if self.losses.take_torn() && !matches!(file.write(b"\n"), Ok(1)) {
+            self.losses.tear();
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(0) => return Err((rest, ErrorKind::WriteZero.into())),
+                Ok(n) => rest = &rest[n..],
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let written = lines.len() - rest.len();
+                    if written > 0 && lines[written - 1] != b'\n' {
+                        self.losses.tear();
+                    }
+                    return Err((rest, e));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 /// In pieces that end with a line, where lines are short enough. Never waits for the program.
-fn write_pipe(mut pipe: &File, mut lines: &[u8]) -> io::Result<()> {
+fn write_pipe<'a>(mut pipe: &File, mut lines: &'a [u8]) -> Result<(), (&'a [u8], io::Error)> {
     while !lines.is_empty() {
         let most = &lines[..lines.len().min(ATOMIC)];
         let end = match most.iter().rposition(|b| *b == b'\n') {
@@ -108,14 +155,14 @@ fn write_pipe(mut pipe: &File, mut lines: &[u8]) -> io::Result<()> {
                 .map_or(lines.len(), |at| at + 1),
         };
         let (piece, rest) = lines.split_at(end);
-        let n = pipe.write(piece)?;
+        let n = pipe.write(piece).map_err(|e| (lines, e))?;
         lines = if n == piece.len() { rest } else { &lines[n..] };
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -126,12 +173,33 @@ mod tests {
             return eprintln!("skipped: there is no /dev/full");
         }
         let full = sink("/dev/full");
-        let said = full.write(b"x\n", 6).unwrap();
+        let Some(News::Losing(said)) = full.write(b"x\n", 6) else {
+            panic!("nothing is said");
+        };
         assert!(
             said.contains("/dev/full") && said.contains("lost"),
             "{said}"
         );
-        assert_eq!(full.write(b"x\n", 6), None);
+        assert_eq!(full.write(b"y\nz\n", 6), None);
+        // All processes together: the count is not this one's alone.
+        assert_eq!(full.losses.recover(), Some(3));
+        assert_eq!(full.losses.recover(), None);
+    }
+
+    /// What fits of a line stands before a mark of its end, not before another line.
+    #[test]
+    fn a_line_that_was_cut_short_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let sink = Sink::open(&LogTarget::File(path.clone()), "log").unwrap();
+        std::fs::write(&path, b"half of a li").unwrap();
+        sink.losses.tear();
+        assert!(sink.losses.lose(2));
+        let Some(News::Over(said)) = sink.write(b"whole\n", 6) else {
+            panic!("nothing is said");
+        };
+        assert!(said.ends_with("2 lines were lost"), "{said}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"half of a li\nwhole\n");
     }
 
     #[test]
@@ -144,7 +212,7 @@ mod tests {
         let refused = loop {
             match write_pipe(&writer, &line) {
                 Ok(()) => written += 1,
-                Err(e) => break e,
+                Err((_, e)) => break e,
             }
         };
         assert_eq!(refused.kind(), ErrorKind::WouldBlock);

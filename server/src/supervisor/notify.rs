@@ -63,9 +63,11 @@ impl Notifier {
         self.say("STOPPING=1\n");
     }
 
-    /// Another process is the server from now on.
-    pub(super) fn main_pid(&self, pid: Pid) {
+    /// Another process is the server from now on, and speaks for it.
+    pub(super) fn main_pid(&mut self, pid: Pid) {
         self.say(&format!("MAINPID={pid}\n"));
+        self.manager = None;
+        self.pulse = None;
     }
 
     /// The supervisor lives: told as often as the manager wants to hear it.

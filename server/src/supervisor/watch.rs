@@ -450,9 +450,14 @@ impl Supervisor {
             child.finish(grace);
         }
         while !self.children.is_empty() {
-            let due = [self.children.next_overdue(), self.children.next_recovery()];
+            let due = [
+                self.children.next_overdue(),
+                self.children.next_recovery(),
+                self.notifier.next(),
+            ];
             self.children
                 .sleep(&self.signals, None, due.into_iter().flatten().min())?;
+            self.notifier.live();
             while let Some(wish) = self.next_wish()? {
                 if let Wish::Stop(name) = wish {
                     let text = format!("caught {name}, shutting down");

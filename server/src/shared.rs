@@ -6,7 +6,7 @@ use std::io;
 use std::ptr::NonNull;
 
 /// A zeroed `T` in a mapping of its own. It is the owner's to say who may touch what in it, and how.
-pub(super) struct Shared<T>(NonNull<T>);
+pub(crate) struct Shared<T>(NonNull<T>);
 
 // SAFETY: this is a pointer to memory that is this value's own; access goes through `as_ptr` alone, whose users see to it.
 unsafe impl<T> Send for Shared<T> {}
@@ -14,7 +14,7 @@ unsafe impl<T> Send for Shared<T> {}
 unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    pub(super) fn new(name: &str) -> io::Result<Self> {
+    pub(crate) fn new(name: &str) -> io::Result<Self> {
         let memory = memfd_create(name, MemfdFlags::CLOEXEC)?;
         ftruncate(&memory, size_of::<T>() as u64)?;
         // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing; it is as long as a `T`, and its
@@ -33,7 +33,7 @@ impl<T> Shared<T> {
         Ok(Self(base))
     }
 
-    pub(super) fn as_ptr(&self) -> *mut T {
+    pub(crate) fn as_ptr(&self) -> *mut T {
         self.0.as_ptr()
     }
 }

@@ -1,0 +1,111 @@
+//! A graceful restart every second for as long as it takes to see memory grow, under load and beside parked connections.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use parkade_tests::procfs as process;
+use rustix::process::Signal;
+
+use super::again::{answers, failures};
+use super::load::Load;
+use super::{children, replaced, signal};
+use crate::beside::lost_none;
+use crate::fleet::Fleet;
+use crate::options::Options;
+use crate::procfs;
+use crate::report::{Report, progress};
+use crate::stats::median;
+use crate::target::Target;
+use crate::verdict::{Verdict, exactly};
+
+/// From one restart to the next.
+const PACE: Duration = Duration::from_secs(1);
+/// Looks at the memory in all.
+const LOOKS: usize = 60;
+/// By how much it may have grown from the second quarter of the looks to the last; the allocator breathes.
+const FLAT: f64 = 1.05;
+
+pub(super) fn run(options: &Options) -> io::Result<Report> {
+    let server = options.measured()?;
+    let target = Target::probe(&server.url, false)?;
+    let address = target.address;
+    replaced(server.pid, options.children, &[])?;
+    let mut parked = Fleet::new(target)?;
+    parked.open(options.parked, 2, true)?;
+    let load = Load::start(address, options, 1)?;
+    let began = Instant::now();
+    let done = restarts(server.pid, options);
+    let seconds = began.elapsed().as_secs_f64();
+    let outcome = load.stop()?;
+    let (memory, descriptors) = done?;
+    let lost = parked.len() - parked.alive_at_once()?;
+
+    let quarter = |n: usize| {
+        let part = memory.get(memory.len() * n / 4..memory.len() * (n + 1) / 4);
+        part.and_then(median).map_or(0.0, |m| m.value)
+    };
+    let mut report = Report::default();
+    report.put("workload", "restart, soak");
+    report.put("children", options.children);
+    report.put("parked", options.parked);
+    report.put("restarts", options.rounds);
+    report.put("seconds", seconds);
+    answers(&mut report, &outcome, seconds)?;
+    report.put("failed requests", outcome.failures.len());
+    failures(&mut report, outcome.failures.iter());
+    report.put("parked connections lost", lost);
+    for n in 0..4 {
+        report.put(
+            &format!("user memory KiB, quarter {}", n + 1),
+            quarter(n) / 1024.0,
+        );
+    }
+    report.put("supervisor's descriptors, at first", descriptors.0);
+    report.put("supervisor's descriptors, at last", descriptors.1);
+    let failed = outcome.failures.len() as f64;
+    report.judge(Some(Verdict::at_most(
+        "failed requests",
+        0.0,
+        exactly(failed),
+    )));
+    report.judge(Some(lost_none(lost)));
+    let growth = quarter(3) / quarter(1).max(1.0);
+    report.judge(Some(Verdict::at_most(
+        "user memory, last / second quarter",
+        FLAT,
+        exactly(growth),
+    )));
+    let more = descriptors.1 as f64 - descriptors.0 as f64;
+    report.judge(Some(Verdict::at_most(
+        "descriptors more than at first",
+        0.0,
+        exactly(more),
+    )));
+    Ok(report)
+}
+
+/// The memory in bytes at each look, and the supervisor's descriptors after the first restart and the last.
+fn restarts(server: u32, options: &Options) -> io::Result<(Vec<f64>, (usize, usize))> {
+    let bar = progress(options.rounds as u64, "restarts");
+    let mut memory = Vec::new();
+    let mut descriptors = (0, 0);
+    let each = options.rounds.div_ceil(LOOKS).max(1);
+    let mut next = Instant::now();
+    for n in 0..options.rounds {
+        let old = children(server);
+        signal(server, Signal::USR1)?;
+        replaced(server, options.children, &old)?;
+        if n % each == each - 1 || n + 1 == options.rounds {
+            memory.push(procfs::pss_anon(server)? as f64);
+        }
+        descriptors.1 = process::descriptors(server)?;
+        if n == 0 {
+            descriptors.0 = descriptors.1;
+        }
+        next += PACE;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok((memory, descriptors))
+}
