@@ -40,6 +40,13 @@ fn time(value: &Duration) -> String {
     }
 }
 
+fn nap(value: &Duration) -> String {
+    match value.as_micros() {
+        0 => "Off".to_owned(),
+        us => format!("{us}us"),
+    }
+}
+
 fn flag(value: &bool) -> String {
     if *value { "On" } else { "Off" }.to_owned()
 }
@@ -118,6 +125,7 @@ pub fn text(config: &Config) -> String {
     let graceful = &config.graceful_shutdown_timeout;
     out.shown("GracefulShutdownTimeout", graceful, time);
     out.shown("TermDrainTimeout", &config.term_drain_timeout, time);
+    out.shown("WakeCoalescing", &config.wake_coalescing, nap);
     host(&mut out, &config.main);
     for virtual_host in &config.virtual_hosts {
         let addresses: Vec<String> = virtual_host

@@ -140,7 +140,7 @@ table! {
     "Timeout" [], 1..1, SV, "60", E, "seconds without progress after which a connection ends";
     "TypesConfig" [], 1..1, SERVER, "conf/mime.types", E, "the file of MIME types";
     "User" [], 1..1, SERVER, "", E, "a user name or #uid that children run as";
-    "WakeCoalescing" [], 1..1, SERVER, "", P, "On or Off: whether wake-ups are gathered under load";
+    "WakeCoalescing" [], 1..1, SERVER, "Off", E, "how long a request may wait for others, so that one wake-up does for several: Off, On (500us) or a time of 100us to 10ms";
     "<Directory" [], 1..1, SV, "", E, "settings for a directory and below";
     "<Files" [], 1..1, SV | DIR, "", E, "settings for files of a name";
     "<Location" [], 1..1, SV, "", E, "settings for a part of the URL space";

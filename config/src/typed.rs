@@ -55,8 +55,8 @@ pub struct Config {
     pub graceful_drain_timeout: Option<Located<Duration>>,
     /// `ReactorBackend`.
     pub reactor_backend: Located<ReactorBackend>,
-    /// `WakeCoalescing`.
-    pub wake_coalescing: Option<Located<bool>>,
+    /// `WakeCoalescing`: how long a request may be kept waiting for others; zero is off.
+    pub wake_coalescing: Located<Duration>,
     /// `ExtendedStatus`, if set; see [`Config::extended_status`].
     pub extended_status: Option<Located<bool>>,
     /// `TypesConfig`, absolute.

@@ -89,6 +89,19 @@ pub(crate) fn time(text: &str) -> Option<Duration> {
     }
 }
 
+/// `WakeCoalescing`: `Off`, `On`, or digits with `us` or `ms`.
+pub(crate) fn coalescing(text: &str) -> Option<Duration> {
+    let text = text.to_ascii_lowercase();
+    let bound = match (text.as_str(), text.strip_suffix("us")) {
+        ("off" | "0", _) => return Some(Duration::ZERO),
+        ("on", _) => Duration::from_micros(500),
+        (_, Some(us)) => Duration::from_micros(us.parse().ok()?),
+        (ms, None) => Duration::from_millis(ms.strip_suffix("ms")?.parse().ok()?),
+    };
+    let sensible = Duration::from_micros(100)..=Duration::from_millis(10);
+    sensible.contains(&bound).then_some(bound)
+}
+
 /// The address of `Listen`.
 pub(crate) fn listen(text: &str, protocol: Option<&str>) -> Result<Listen, String> {
     let (host, port) = match text.rsplit_once(':') {
@@ -224,6 +237,28 @@ mod tests {
         }
         for bad in ["", "-1", "ms", "5 s", "5d", "99999999999"] {
             assert_eq!(time(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn naps_are_bounded() {
+        let us = |text| coalescing(text).map(|b| b.as_micros());
+        assert_eq!(us("Off"), Some(0));
+        assert_eq!(
+            (us("on"), us("250us"), us("2ms")),
+            (Some(500), Some(250), Some(2_000))
+        );
+        for bad in [
+            "",
+            "1",
+            "50us",
+            "11ms",
+            "1s",
+            "-1ms",
+            "x",
+            "999999999999999999999us",
+        ] {
+            assert_eq!(us(bad), None, "{bad}");
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) fn config(root: PathBuf) -> Config {
         term_drain_timeout: Located::default_value(Duration::ZERO),
         graceful_drain_timeout: None,
         reactor_backend: Located::default_value(ReactorBackend::Auto),
-        wake_coalescing: None,
+        wake_coalescing: Located::default_value(Duration::ZERO),
         extended_status: None,
         types_config: None,
         main: host(),

@@ -67,7 +67,13 @@ impl Apply<'_> {
             }
             "EnableExceptionHook" => self.set_flag(&mut config.enable_exception_hook, name, word),
             "ExtendedStatus" => config.extended_status = self.flag(name, word),
-            "WakeCoalescing" => config.wake_coalescing = self.flag(name, word),
+            "WakeCoalescing" => match values::coalescing(&word.text) {
+                Some(bound) => config.wake_coalescing = Located::new(bound, at()),
+                None => self.error(
+                    "WakeCoalescing is Off, On (500us) or a time of 100us to 10ms".to_owned(),
+                    word,
+                ),
+            },
             "User" => config.user = self.account(name, word),
             "Group" => config.group = self.account(name, word),
             "GracefulDrainTimeout" | "GracefulShutdownTimeout" | "TermDrainTimeout" => {

@@ -46,6 +46,7 @@ pub struct Builder {
     siblings: Option<Box<dyn Siblings>>,
     accept_lock: Option<Box<dyn AcceptLock>>,
     stealing: bool,
+    coalescing: Duration,
     counters: Vec<&'static WorkerCounters>,
 }
 
@@ -62,6 +63,7 @@ impl Builder {
             siblings: None,
             accept_lock: None,
             stealing: true,
+            coalescing: Duration::ZERO,
             counters: Vec::new(),
         }
     }
@@ -143,6 +145,15 @@ impl Builder {
         self
     }
 
+    /// How long a request may wait for others, so that one wake of a worker does for several; zero, the default, is not at
+    /// all. A worker naps only while its connections wake it thickly and it is idle for most of the time: about from
+    /// 5,000 requests a second on at 0.5 ms. Bounds above 10 ms are taken as 10 ms.
+    #[must_use]
+    pub fn coalescing(mut self, bound: Duration) -> Self {
+        self.coalescing = bound.min(Duration::from_millis(10));
+        self
+    }
+
     /// Where the workers count, the first worker in the first place, and the reserves behind them; those that get none
     /// count in memory of their own.
     #[must_use]
@@ -200,6 +211,7 @@ impl Builder {
             self.free_memory,
         );
         shared.stealing = self.stealing;
+        shared.coalescing = self.coalescing;
         let shared = Arc::new(shared);
         let mut runtime = Runtime {
             shared: shared.clone(),

@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) free_memory: usize,
     /// Workers with nothing to do start bursts of those that are behind.
     pub(crate) stealing: bool,
+    /// How long a request may be kept waiting for others to wake the worker with; zero: not at all.
+    pub(crate) coalescing: Duration,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
     /// For reserves that accept while every home worker is stuck. The home workers keep them open.
@@ -74,6 +76,7 @@ impl Shared {
             first_byte: AtomicU32::new(first_byte),
             free_memory,
             stealing: true,
+            coalescing: Duration::ZERO,
             services: Mutex::default(),
             listeners: Mutex::default(),
             ended: Mutex::new(0),

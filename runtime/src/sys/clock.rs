@@ -1,6 +1,7 @@
-//! Clocks, read through the vDSO: no system call.
+//! Clocks, read through the vDSO: no system call; and a sleep.
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::time::Duration;
 
 /// CLOCK_MONOTONIC in milliseconds, wrapping; good for differences below 2^31.
 pub(crate) fn monotonic_ms() -> u32 {
@@ -19,4 +20,13 @@ pub(crate) fn monotonic_ns() -> u64 {
 /// Seconds since the epoch, as exact as the kernel's tick.
 pub(crate) fn unix_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::RealtimeCoarse).tv_sec).unwrap_or(0)
+}
+
+/// Sleeps for so long, or until a signal comes.
+pub(crate) fn sleep(time: Duration) {
+    let time = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    };
+    let _ = rustix::thread::nanosleep(&time);
 }

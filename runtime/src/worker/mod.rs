@@ -3,8 +3,9 @@
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
 //! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
 //! life of the other threads, `duties` what each of them does, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
-//! them cannot do alone.
+//! them cannot do alone, `coalesce` when one wake may do for several.
 
+mod coalesce;
 mod dispatch;
 mod duties;
 mod home;
@@ -35,6 +36,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Work that this worker has given itself.
 pub(crate) enum Job {
@@ -88,6 +90,7 @@ pub(crate) struct Worker {
     /// Whether there are neighbours that may be told of a backlog; when the present batch began, in nanoseconds.
     shares: bool,
     batch_began: Cell<u64>,
+    coalescing: coalesce::Coalescing,
     /// Until when handlers count as slow.
     slow_until: Cell<Option<u32>>,
     /// The end of accepting has come here.
@@ -140,6 +143,10 @@ impl Worker {
             counts.counters.retained.set(bytes as u64);
         });
         let seat = (home.id as usize).checked_sub(shared.homes.len());
+        let coalescing = match seat {
+            None => shared.coalescing,
+            Some(_) => Duration::ZERO,
+        };
         let shares = shared.stealing && seat.is_none() && shared.homes.len() > 1;
         let worker = Rc::new(Self {
             shared,
@@ -161,6 +168,7 @@ impl Worker {
             group_began: Cell::new(0),
             shares,
             batch_began: Cell::new(0),
+            coalescing: coalesce::Coalescing::new(coalescing),
             slow_until: Cell::new(None),
             left_once: Cell::new(false),
             left_listeners: Cell::new(false),

@@ -181,7 +181,18 @@ impl Worker {
             timeout = Some(Duration::ZERO);
         }
         self.home.counters.busy.set(0);
+        let coalesces = self.coalescing.is_on();
+        if coalesces {
+            let most = timeout.unwrap_or(LONGEST);
+            if let Some(nap) = self.coalescing.nap(clock::monotonic_ns(), most) {
+                clock::sleep(nap);
+                timeout = Some(most.saturating_sub(nap));
+            }
+        }
         let waited = self.home.pollset.wait(events, timeout);
+        if coalesces {
+            self.coalescing.woken(clock::monotonic_ns(), events.len());
+        }
         self.home.counters.busy.set(1);
         if let Err(e) = waited {
             tracing::error!(target: "parkade", "worker {}: waiting for events: {e}", self.home.id);

@@ -151,6 +151,7 @@ fn start(
         })
         // For benches: what it is worth is measured with and without.
         .stealing(std::env::var_os("PARKADE_STEALING").is_none_or(|v| v != "off"))
+        .coalescing(*config.wake_coalescing)
         .counters(board.workers(place.record).iter().collect())
         .siblings(Siblings::new(board.clone(), place.record, limit, bound));
     if let Some(lock) = &turns {
