@@ -1,6 +1,6 @@
 //! The configuration in force as text, each value with its origin: what `-D DUMP_CONFIG` shows.
 use crate::diagnostic::{Located, Origin};
-use crate::typed::{Account, Config, HostSettings, LogTarget};
+use crate::typed::{Account, Config, HostSettings, LogTarget, ReactorBackend};
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
@@ -38,6 +38,15 @@ fn time(value: &Duration) -> String {
     } else {
         format!("{}ms", value.as_millis())
     }
+}
+
+fn backend(value: &ReactorBackend) -> String {
+    match value {
+        ReactorBackend::Auto => "auto",
+        ReactorBackend::Epoll => "epoll",
+        ReactorBackend::IoUring => "io_uring",
+    }
+    .to_owned()
 }
 
 fn nap(value: &Duration) -> String {
@@ -125,6 +134,7 @@ pub fn text(config: &Config) -> String {
     let graceful = &config.graceful_shutdown_timeout;
     out.shown("GracefulShutdownTimeout", graceful, time);
     out.shown("TermDrainTimeout", &config.term_drain_timeout, time);
+    out.shown("ReactorBackend", &config.reactor_backend, backend);
     out.shown("WakeCoalescing", &config.wake_coalescing, nap);
     host(&mut out, &config.main);
     for virtual_host in &config.virtual_hosts {

@@ -242,7 +242,6 @@ pub enum ReactorBackend {
     Auto,
     Epoll,
     IoUring,
-    Kqueue,
 }
 
 /// One phase of `RequestReadTimeout`.

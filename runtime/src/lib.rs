@@ -37,5 +37,6 @@ pub use net::tcp::{Incoming, TcpListener, TcpStream};
 pub use net::turns::AcceptLock;
 pub use net::written::Written;
 pub use park::peer::Peer;
+pub use reactor::choice::Backend;
 pub use runtime::{Affinity, Builder, Handle, Runtime, Workers, block_on};
 pub use time::{Deadline, Keepalive};

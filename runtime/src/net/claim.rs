@@ -3,7 +3,8 @@
 use crate::park::slots::Slot;
 use crate::park::state::{RDHUP, READY};
 use crate::park::wheel::before;
-use crate::sys::socket;
+#[cfg(all(target_os = "linux", feature = "io-uring"))]
+use crate::worker::calls::Claimed;
 use crate::worker::{Home, Side, Worker};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
@@ -26,20 +27,57 @@ impl<'a> Claim<'a> {
 
     /// Reads once. Also says whether nothing was left behind, so that an edge will announce what comes next.
     pub(crate) fn recv(self, buf: &mut [u8]) -> (io::Result<usize>, bool) {
+        if let Some((read, room)) = self.ahead(buf) {
+            return self.judge(read, room);
+        }
         let room = buf.len();
         let slot = self.slot();
         // An edge recorded so far announced what this read finds: kept, it would start a burst for nothing.
         if slot.state.peek().has(READY) {
             slot.state.mark(0, READY);
         }
-        let read = socket::recv(slot.fd(), buf);
+        let read = self.worker.calls.recv(slot.fd(), buf);
+        self.judge(read, room)
+    }
+
+    #[inline]
+    fn judge(self, read: io::Result<usize>, room: usize) -> (io::Result<usize>, bool) {
         let drained = match &read {
             Ok(0) => true,
             // With a FIN announced only the end itself says that nothing more comes (one edge for both).
-            Ok(n) => *n < room && !slot.state.peek().has(RDHUP),
+            Ok(n) => *n < room && !self.slot().state.peek().has(RDHUP),
             Err(e) => e.kind() == ErrorKind::WouldBlock,
         };
         (read, drained)
+    }
+
+    /// What the worker has received for this connection already. Edges since then announce something else.
+    #[inline]
+    fn ahead(self, buf: &mut [u8]) -> Option<(io::Result<usize>, usize)> {
+        #[cfg(all(target_os = "linux", feature = "io-uring"))]
+        if self.home.id == self.worker.home.id {
+            let batched = self.worker.calls.batched()?;
+            return batched.ahead(self.name(), buf);
+        }
+        let _ = buf;
+        None
+    }
+
+    /// The connection ends: what was received for it is nobody's.
+    #[inline]
+    pub(crate) fn forget_input(self) {
+        #[cfg(all(target_os = "linux", feature = "io-uring"))]
+        if let Some(batched) = self.worker.calls.batched() {
+            batched.forget(self.name());
+        }
+    }
+
+    #[cfg(all(target_os = "linux", feature = "io-uring"))]
+    fn name(self) -> Claimed {
+        Claimed {
+            index: self.index,
+            generation: self.generation,
+        }
     }
 
     /// Waits for one of `edges`, or with `timed` until the slot's deadline: `TimedOut`.

@@ -8,6 +8,8 @@ use crate::buf::Buffer;
 use crate::park::peer::Peer;
 use crate::park::slots::{Cold, Slot};
 use crate::park::state::{RDHUP, READY, WREADY};
+#[cfg(all(target_os = "linux", feature = "io-uring"))]
+use crate::reactor::ring::Out;
 use crate::sys::socket;
 use crate::time::Deadline;
 use crate::worker::{Home, Worker};
@@ -178,9 +180,36 @@ impl Conn {
     /// # Errors
     /// `WouldBlock` if that is nothing; otherwise send(2)'s.
     pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = socket::send(self.slot().fd(), bytes)?;
+        let sent = self.worker.calls.send(self.slot().fd(), bytes)?;
         self.worker.home.counters.bytes.add_mine(sent as u64);
         Ok(sent)
+    }
+
+    /// [`Conn::try_send`] on `count` connections of one worker in one system call, if the backend can; false if it cannot.
+    /// `results` are in the order of the answers.
+    pub fn try_send_together<'a>(
+        count: usize,
+        answer: impl Fn(usize) -> (&'a Conn, &'a [u8]),
+        results: &mut Vec<io::Result<usize>>,
+    ) -> bool {
+        results.clear();
+        #[cfg(all(target_os = "linux", feature = "io-uring"))]
+        if count > 0
+            && let worker = &answer(0).0.worker
+            && let Some(batched) = worker.calls.batched()
+        {
+            let out = |at| {
+                let (conn, bytes) = answer(at);
+                let fd = conn.slot().fd();
+                Out { fd, bytes }
+            };
+            batched.send_all(count, out, results);
+            let sent = results.iter().flatten().sum::<usize>();
+            worker.home.counters.bytes.add_mine(sent as u64);
+            return true;
+        }
+        let _ = (count, answer);
+        false
     }
 
     /// Writes all of `bytes`, waiting where the socket is full. Not cancel safe: a part may have been written.
@@ -397,6 +426,7 @@ impl AsFd for Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         if self.owned {
+            self.claim().forget_input();
             self.worker.forget_waiter(self.slot());
             self.home().close(self.index);
         }

@@ -5,9 +5,12 @@
 //! and never a pointer, so that a late event of a closed connection is recognised. `epoll` is the Linux backend,
 //! `mock` a deterministic one for tests that deliver what the script says.
 
+pub(crate) mod choice;
 pub(crate) mod epoll;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod mock;
+#[cfg(all(target_os = "linux", feature = "io-uring"))]
+pub(crate) mod ring;
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::metrics::WorkerCounters;
 use crate::net::accept::Siblings;
 use crate::net::turns::AcceptLock;
+use crate::reactor::choice::Backend;
 use crate::reactor::epoll::Epoll;
 use crate::sys::clock;
 use crate::worker::Home;
@@ -47,6 +48,7 @@ pub struct Builder {
     accept_lock: Option<Box<dyn AcceptLock>>,
     stealing: bool,
     coalescing: Duration,
+    backend: Backend,
     counters: Vec<&'static WorkerCounters>,
 }
 
@@ -64,6 +66,7 @@ impl Builder {
             accept_lock: None,
             stealing: true,
             coalescing: Duration::ZERO,
+            backend: Backend::Auto,
             counters: Vec::new(),
         }
     }
@@ -145,6 +148,13 @@ impl Builder {
         self
     }
 
+    /// How the runtime waits and talks to the kernel; [`Backend::Auto`] by default.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
     /// How long a request may wait for others, so that one wake of a worker does for several; zero, the default, is not at
     /// all. A worker naps only while its connections wake it thickly and it is idle for most of the time: about from
     /// 5,000 requests a second on at 0.5 ms. Bounds above 10 ms are taken as 10 ms.
@@ -212,6 +222,9 @@ impl Builder {
         );
         shared.stealing = self.stealing;
         shared.coalescing = self.coalescing;
+        let (backend, why) = self.backend.resolve();
+        shared.backend = backend;
+        tracing::info!(target: "parkade", "reactor backend {backend:?}: {why}");
         let shared = Arc::new(shared);
         let mut runtime = Runtime {
             shared: shared.clone(),

@@ -5,6 +5,7 @@ use crate::executor::inbox::Message;
 use crate::net::accept::Siblings;
 use crate::net::service::AnyService;
 use crate::net::turns::AcceptLock;
+use crate::reactor::choice::Backend;
 use crate::sys::clock;
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) stealing: bool,
     /// How long a request may be kept waiting for others to wake the worker with; zero: not at all.
     pub(crate) coalescing: Duration,
+    /// Never [`Backend::Auto`].
+    pub(crate) backend: Backend,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
     /// For reserves that accept while every home worker is stuck. The home workers keep them open.
@@ -77,6 +80,7 @@ impl Shared {
             free_memory,
             stealing: true,
             coalescing: Duration::ZERO,
+            backend: Backend::Epoll,
             services: Mutex::default(),
             listeners: Mutex::default(),
             ended: Mutex::new(0),

@@ -34,9 +34,18 @@ impl Worker {
     /// An event of a connection of `home`, harvested by this worker. Inlined, as a rescuer's call makes it two.
     #[inline(always)]
     pub(super) fn ready(self: &Rc<Self>, home: &Home, event: Event) {
+        if let Some((index, generation)) = self.take_up(home, event) {
+            self.start(home, index, generation);
+        }
+    }
+
+    /// Does what an event asks for, but for a connection that was parked: that is claimed now, and is to be started.
+    #[inline(always)]
+    pub(super) fn take_up(self: &Rc<Self>, home: &Home, event: Event) -> Option<(u32, u32)> {
         let (generation, index) = ((event.token >> 32) as u32, event.token as u32);
         let Some(slot) = home.slots.slot(index) else {
-            return self.ready_neighbour(event);
+            self.ready_neighbour(event);
+            return None;
         };
         let mut edges = 0;
         if event.edges & IN != 0 {
@@ -57,13 +66,14 @@ impl Worker {
                 home.counters.lingering.sub(1);
                 linger::drive(self, home, index, generation)
             }
-            Readiness::Claimed(_) => self.start(home, index, generation),
+            Readiness::Claimed(_) => return Some((index, generation)),
             Readiness::Wake(owner) => {
                 let waiter = slot.waiter.load(Ordering::Relaxed);
                 self.wake_owner(owner, waiter);
             }
             Readiness::Recorded | Readiness::Stale => {}
         }
+        None
     }
 
     #[cold]

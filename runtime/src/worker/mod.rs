@@ -3,8 +3,9 @@
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
 //! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
 //! life of the other threads, `duties` what each of them does, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
-//! them cannot do alone, `coalesce` when one wake may do for several.
+//! them cannot do alone, `coalesce` when one wake may do for several, `calls` how the kernel is asked.
 
+pub(crate) mod calls;
 mod coalesce;
 mod dispatch;
 mod duties;
@@ -25,6 +26,7 @@ use crate::net::accept::Accepting;
 use crate::net::service::LocalService;
 use crate::park::slots::Slot;
 use crate::reactor::Event;
+use crate::reactor::choice::Backend;
 use crate::runtime::Shared;
 use crate::time::timers::Timers;
 use async_task::Runnable;
@@ -91,6 +93,7 @@ pub(crate) struct Worker {
     shares: bool,
     batch_began: Cell<u64>,
     coalescing: coalesce::Coalescing,
+    pub(crate) calls: calls::Calls,
     /// Until when handlers count as slow.
     slow_until: Cell<Option<u32>>,
     /// The end of accepting has come here.
@@ -147,6 +150,12 @@ impl Worker {
             None => shared.coalescing,
             Some(_) => Duration::ZERO,
         };
+        let backend = match seat {
+            None => shared.backend,
+            // What others have left is served connection by connection.
+            Some(_) => Backend::Epoll,
+        };
+        let calls = calls::Calls::new(backend, home.id == 0);
         let shares = shared.stealing && seat.is_none() && shared.homes.len() > 1;
         let worker = Rc::new(Self {
             shared,
@@ -169,6 +178,7 @@ impl Worker {
             shares,
             batch_began: Cell::new(0),
             coalescing: coalesce::Coalescing::new(coalescing),
+            calls,
             slow_until: Cell::new(None),
             left_once: Cell::new(false),
             left_listeners: Cell::new(false),

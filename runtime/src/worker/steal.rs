@@ -35,6 +35,14 @@ impl Worker {
         }
     }
 
+    /// [`Worker::share`], whatever the number.
+    #[inline]
+    pub(super) fn share_at(&self, done: usize, all: usize) {
+        if self.shares && 0 < done && done < all {
+            self.share_what_is_left(done as u64, (all - done) as u64);
+        }
+    }
+
     fn share_what_is_left(&self, done: u64, left: u64) {
         let took = clock::monotonic_ns() - self.batch_began.get();
         if took * left / done < BACKLOG_NS || !self.shared.running() {

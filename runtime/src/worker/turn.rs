@@ -1,5 +1,7 @@
 //! The loop: wait, accept, serve what is ready, run what was queued, tick.
 
+#[cfg(all(target_os = "linux", feature = "io-uring"))]
+use super::calls::{Batched, Claimed};
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
 use crate::park::harvest::Entry;
@@ -72,7 +74,15 @@ impl Worker {
             self.begin_group();
             self.begin_batch();
         }
-        for (at, event) in events.iter().enumerate() {
+        #[cfg(all(target_os = "linux", feature = "io-uring"))]
+        let events_left = match self.calls.batched() {
+            Some(batched) if self.crowded.get() => self.serve_together(batched, &events),
+            _ => 0..events.len(),
+        };
+        #[cfg(not(all(target_os = "linux", feature = "io-uring")))]
+        let events_left = 0..events.len();
+        for at in events_left {
+            let event = &events[at];
             if event.token == WAKE || event.token >> 16 == LISTENER >> 16 {
                 continue;
             }
@@ -94,6 +104,50 @@ impl Worker {
         self.run_jobs();
         self.tick();
         self.end_of_turn()
+    }
+
+    /// Serves the events of a batch, some of them at a time: input is received from all of these in one call. As soon as a
+    /// handler was slow, the rest of the batch is left to be served one by one.
+    #[cfg(all(target_os = "linux", feature = "io-uring"))]
+    fn serve_together(
+        self: &Rc<Self>,
+        batched: &Batched,
+        events: &[Event],
+    ) -> std::ops::Range<usize> {
+        let nobody = Claimed {
+            index: 0,
+            generation: 0,
+        };
+        let (mut claimed, mut at) = ([nobody; Batched::TOGETHER], 0);
+        while at < events.len() && self.crowded.get() {
+            let mut count = 0;
+            while at < events.len() && count < claimed.len() {
+                let event = events[at];
+                let special = event.token == WAKE || event.token >> 16 == LISTENER >> 16;
+                if !special
+                    && !self.home.batch.is_taken(at)
+                    && let Some((index, generation)) = self.take_up(&self.home, event)
+                {
+                    claimed[count] = Claimed { index, generation };
+                    count += 1;
+                }
+                at += 1;
+            }
+            let claimed = &claimed[..count];
+            let slots = &self.home.slots;
+            batched.receive(count, |n| slots.claimed(claimed[n].index).fd());
+            for (n, claimed) in claimed.iter().enumerate() {
+                batched.begin(*claimed, n);
+                self.start(&self.home, claimed.index, claimed.generation);
+                batched.begun();
+            }
+            // Slow ones are not claimed before their turn: neighbours may have them.
+            if !self.is_quick() {
+                self.crowded.set(false);
+            }
+            self.share_at(at, events.len());
+        }
+        at..events.len()
     }
 
     /// Several connections are served: services may put off what comes cheaper for many at once.

@@ -23,7 +23,8 @@ use life::Started;
 pub(crate) use moving::RECORDS;
 use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
-use parkade::{Runtime, Workers};
+use parkade::{Backend, Runtime, Workers};
+use parkade_config::ReactorBackend;
 use rustix::event::{EventfdFlags, eventfd};
 use siblings::{Bound, Siblings, Spent};
 use slots::Slots;
@@ -151,6 +152,11 @@ fn start(
         })
         // For benches: what it is worth is measured with and without.
         .stealing(std::env::var_os("PARKADE_STEALING").is_none_or(|v| v != "off"))
+        .backend(match config.reactor_backend.value {
+            ReactorBackend::Auto => Backend::Auto,
+            ReactorBackend::Epoll => Backend::Epoll,
+            ReactorBackend::IoUring => Backend::IoUring,
+        })
         .coalescing(*config.wake_coalescing)
         .counters(board.workers(place.record).iter().collect())
         .siblings(Siblings::new(board.clone(), place.record, limit, bound));

@@ -7,6 +7,7 @@ use super::answer;
 use super::local::Local;
 use crate::server::Handler;
 use parkade::{Conn, Keepalive, Next};
+use std::io;
 
 /// A larger answer is sent at once.
 pub(crate) const MOST: usize = 4096;
@@ -16,6 +17,8 @@ pub(crate) const MOST: usize = 4096;
 pub(crate) struct Later {
     bytes: Vec<u8>,
     answers: Vec<Answer>,
+    /// What became of them, where they are sent in one call.
+    sent: Vec<io::Result<usize>>,
 }
 
 struct Answer {
@@ -45,7 +48,14 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
     let Later {
         mut bytes,
         mut answers,
+        mut sent,
     } = std::mem::take(&mut local.scratch.borrow_mut().later);
+    let part = |at: usize| {
+        let start = at.checked_sub(1).map_or(0, |before| answers[before].end);
+        (&answers[at].conn, &bytes[start..answers[at].end])
+    };
+    let together = Conn::try_send_together(answers.len(), part, &mut sent);
+    let mut results = sent.drain(..);
     let mut start = 0;
     for answer in answers.drain(..) {
         let Answer {
@@ -56,7 +66,11 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
         } = answer;
         let answer = &bytes[start..end];
         start = end;
-        back(match conn.try_send(answer) {
+        let result = match results.next() {
+            Some(result) if together => result,
+            _ => conn.try_send(answer),
+        };
+        back(match result {
             Ok(n) if n == answer.len() => Next::Park(conn, keep_alive),
             first => {
                 let governed = local.shared.governed(host);
@@ -64,6 +78,11 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
             }
         });
     }
+    drop(results);
     bytes.clear();
-    local.scratch.borrow_mut().later = Later { bytes, answers };
+    local.scratch.borrow_mut().later = Later {
+        bytes,
+        answers,
+        sent,
+    };
 }

@@ -1,0 +1,32 @@
+//! Which backend a runtime works with.
+
+/// How a runtime waits for its connections and talks to the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Backend {
+    /// What the environment's `PARKADE_BACKEND` names (`epoll` or `io_uring`), or what was measured to be best on this kind
+    /// of kernel: epoll, see benches/RESULTS.md.
+    #[default]
+    Auto,
+    /// epoll(7), and a system call for each receive and each send.
+    Epoll,
+    /// Readiness from epoll(7); receives and sends through io_uring(7), those of many connections in one system call. A
+    /// kernel that has no io_uring or does not allow it gives one warning and [`Backend::Epoll`].
+    IoUring,
+}
+
+/// Overrides [`Backend::Auto`].
+const VARIABLE: &str = "PARKADE_BACKEND";
+
+impl Backend {
+    /// What is worked with, and why.
+    pub(crate) fn resolve(self) -> (Backend, &'static str) {
+        match self {
+            Backend::Epoll | Backend::IoUring => (self, "as configured"),
+            Backend::Auto => match std::env::var(VARIABLE).as_deref() {
+                Ok("io_uring") => (Backend::IoUring, "by PARKADE_BACKEND"),
+                Ok("epoll") => (Backend::Epoll, "by PARKADE_BACKEND"),
+                _ => (Backend::Epoll, "measured to be the best here"),
+            },
+        }
+    }
+}
