@@ -3,7 +3,6 @@
 use crate::park::slots::Slot;
 use crate::park::state::{RDHUP, READY};
 use crate::park::wheel::before;
-#[cfg(all(target_os = "linux", feature = "io-uring"))]
 use crate::worker::calls::Claimed;
 use crate::worker::{Home, Side, Worker};
 use std::io::{self, ErrorKind};
@@ -54,25 +53,20 @@ impl<'a> Claim<'a> {
     /// What the worker has received for this connection already. Edges since then announce something else.
     #[inline]
     fn ahead(self, buf: &mut [u8]) -> Option<(io::Result<usize>, usize)> {
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
-        if self.home.id == self.worker.home.id {
-            let batched = self.worker.calls.batched()?;
-            return batched.ahead(self.name(), buf);
-        }
-        let _ = buf;
-        None
+        let batched = self.worker.calls.batched()?;
+        // Connections of others are served one by one.
+        let own = self.home.id == self.worker.home.id;
+        own.then(|| batched.ahead(self.name(), buf)).flatten()
     }
 
     /// The connection ends: what was received for it is nobody's.
     #[inline]
     pub(crate) fn forget_input(self) {
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
         if let Some(batched) = self.worker.calls.batched() {
             batched.forget(self.name());
         }
     }
 
-    #[cfg(all(target_os = "linux", feature = "io-uring"))]
     fn name(self) -> Claimed {
         Claimed {
             index: self.index,

@@ -8,8 +8,6 @@ use crate::buf::Buffer;
 use crate::park::peer::Peer;
 use crate::park::slots::{Cold, Slot};
 use crate::park::state::{RDHUP, READY, WREADY};
-#[cfg(all(target_os = "linux", feature = "io-uring"))]
-use crate::reactor::ring::Out;
 use crate::sys::socket;
 use crate::time::Deadline;
 use crate::worker::{Home, Worker};
@@ -193,22 +191,19 @@ impl Conn {
         results: &mut Vec<io::Result<usize>>,
     ) -> bool {
         results.clear();
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
         if count > 0
             && let worker = &answer(0).0.worker
             && let Some(batched) = worker.calls.batched()
         {
-            let out = |at| {
+            let socket = |at| {
                 let (conn, bytes) = answer(at);
-                let fd = conn.slot().fd();
-                Out { fd, bytes }
+                (conn.slot().fd(), bytes)
             };
-            batched.send_all(count, out, results);
+            batched.send_all(count, socket, results);
             let sent = results.iter().flatten().sum::<usize>();
             worker.home.counters.bytes.add_mine(sent as u64);
             return true;
         }
-        let _ = (count, answer);
         false
     }
 

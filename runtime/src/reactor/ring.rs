@@ -26,12 +26,6 @@ pub(crate) struct Ring {
     input: Box<[u8]>,
 }
 
-/// One send.
-pub(crate) struct Out<'a> {
-    pub(crate) fd: BorrowedFd<'a>,
-    pub(crate) bytes: &'a [u8],
-}
-
 impl Ring {
     /// For the calling thread alone.
     ///
@@ -109,16 +103,16 @@ impl Ring {
     pub(crate) fn send<'a>(
         &mut self,
         count: usize,
-        out: impl Fn(usize) -> Out<'a>,
+        answer: impl Fn(usize) -> (BorrowedFd<'a>, &'a [u8]),
         results: &mut Vec<io::Result<usize>>,
     ) {
         // SAFETY: the bytes are borrowed for longer than the operations last.
-        unsafe { self.run(count, |at| sending(&out(at)), results) };
+        unsafe { self.run(count, |at| sending(answer(at)), results) };
     }
 
     pub(crate) fn send_one(&mut self, fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
         // SAFETY: as above.
-        unsafe { self.run_one(&sending(&Out { fd, bytes })) }
+        unsafe { self.run_one(&sending((fd, bytes))) }
     }
 
     /// # Safety
@@ -192,9 +186,9 @@ fn returned(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
-fn sending(out: &Out<'_>) -> squeue::Entry {
-    let length = u32::try_from(out.bytes.len()).unwrap_or(u32::MAX);
-    opcode::Send::new(types::Fd(out.fd.as_raw_fd()), out.bytes.as_ptr(), length)
+fn sending((fd, bytes): (BorrowedFd<'_>, &[u8])) -> squeue::Entry {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    opcode::Send::new(types::Fd(fd.as_raw_fd()), bytes.as_ptr(), length)
         .flags(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
         .build()
 }
@@ -239,10 +233,7 @@ mod tests {
                 _ => assert_eq!(result.as_ref().unwrap_err().kind(), ErrorKind::WouldBlock),
             }
         }
-        let out = |at: usize| Out {
-            fd: pairs[at].1.as_fd(),
-            bytes: b"answer",
-        };
+        let out = |at: usize| (pairs[at].1.as_fd(), &b"answer"[..]);
         ring.send(TOGETHER, out, &mut results);
         assert!(results.iter().all(|r| matches!(r, Ok(6))), "{results:?}");
         for (ours, _) in &mut pairs {

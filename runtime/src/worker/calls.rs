@@ -9,14 +9,19 @@ use crate::sys::socket;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-#[cfg(all(target_os = "linux", feature = "io-uring"))]
+#[cfg_attr(
+    not(all(target_os = "linux", feature = "io-uring")),
+    path = "calls/without.rs"
+)]
 mod batched;
-#[cfg(all(target_os = "linux", feature = "io-uring"))]
-pub(crate) use batched::{Batched, Claimed};
+pub(crate) use batched::Batched;
 
-/// Stands in where there is no ring: it cannot be made.
-#[cfg(not(all(target_os = "linux", feature = "io-uring")))]
-pub(crate) enum Batched {}
+/// A connection as it was claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Claimed {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
 
 /// How a worker makes its calls.
 pub(crate) struct Calls {
@@ -24,24 +29,18 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// For the calling thread. A ring that cannot be had is said once, and done without.
+    /// For the calling thread. A ring that cannot be had is done without; `first`: and that is said.
     pub(crate) fn new(backend: Backend, first: bool) -> Self {
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
-        if backend == Backend::IoUring {
-            match Batched::new() {
-                Ok(batched) => {
-                    return Self {
-                        batched: Some(batched),
-                    };
-                }
-                Err(e) if first => {
+        let batched = (backend == Backend::IoUring).then(Batched::new);
+        let batched = batched.and_then(|made| {
+            made.inspect_err(|e| {
+                if first {
                     tracing::warn!(target: "parkade", "io_uring cannot be had here ({e}): going on with epoll alone");
                 }
-                Err(_) => {}
-            }
-        }
-        let _ = (backend, first);
-        Self { batched: None }
+            })
+            .ok()
+        });
+        Self { batched }
     }
 
     #[inline]
@@ -52,20 +51,18 @@ impl Calls {
     /// recv(2), non-blocking.
     #[inline]
     pub(crate) fn recv(&self, fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
-        if let Some(batched) = &self.batched {
-            return batched.recv(fd, buf);
+        match &self.batched {
+            None => socket::recv(fd, buf),
+            Some(batched) => batched.recv(fd, buf),
         }
-        socket::recv(fd, buf)
     }
 
     /// send(2), non-blocking and without SIGPIPE.
     #[inline]
     pub(crate) fn send(&self, fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
-        if let Some(batched) = &self.batched {
-            return batched.send(fd, bytes);
+        match &self.batched {
+            None => socket::send(fd, bytes),
+            Some(batched) => batched.send(fd, bytes),
         }
-        socket::send(fd, bytes)
     }
 }

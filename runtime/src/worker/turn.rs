@@ -1,6 +1,5 @@
 //! The loop: wait, accept, serve what is ready, run what was queued, tick.
 
-#[cfg(all(target_os = "linux", feature = "io-uring"))]
 use super::calls::{Batched, Claimed};
 use super::{Job, Worker};
 use crate::executor::inbox::Message;
@@ -74,14 +73,11 @@ impl Worker {
             self.begin_group();
             self.begin_batch();
         }
-        #[cfg(all(target_os = "linux", feature = "io-uring"))]
-        let events_left = match self.calls.batched() {
+        let left = match self.calls.batched() {
             Some(batched) if self.crowded.get() => self.serve_together(batched, &events),
             _ => 0..events.len(),
         };
-        #[cfg(not(all(target_os = "linux", feature = "io-uring")))]
-        let events_left = 0..events.len();
-        for at in events_left {
+        for at in left {
             let event = &events[at];
             if event.token == WAKE || event.token >> 16 == LISTENER >> 16 {
                 continue;
@@ -108,17 +104,12 @@ impl Worker {
 
     /// Serves the events of a batch, some of them at a time: input is received from all of these in one call. As soon as a
     /// handler was slow, the rest of the batch is left to be served one by one.
-    #[cfg(all(target_os = "linux", feature = "io-uring"))]
     fn serve_together(
         self: &Rc<Self>,
         batched: &Batched,
         events: &[Event],
     ) -> std::ops::Range<usize> {
-        let nobody = Claimed {
-            index: 0,
-            generation: 0,
-        };
-        let (mut claimed, mut at) = ([nobody; Batched::TOGETHER], 0);
+        let (mut claimed, mut at) = ([Claimed::default(); Batched::TOGETHER], 0);
         while at < events.len() && self.crowded.get() {
             let mut count = 0;
             while at < events.len() && count < claimed.len() {

@@ -1,17 +1,11 @@
 //! Calls through a ring, and the input that was received before anybody asked for it.
 
-use crate::reactor::ring::{Out, ROOM, Ring, TOGETHER};
+use super::Claimed;
+use crate::reactor::ring::{ROOM, Ring, TOGETHER};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
-
-/// A connection as it was claimed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Claimed {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
 
 /// A ring, and what it has read ahead.
 pub(crate) struct Batched {
@@ -144,9 +138,9 @@ impl Batched {
     pub(crate) fn send_all<'a>(
         &self,
         count: usize,
-        out: impl Fn(usize) -> Out<'a>,
+        answer: impl Fn(usize) -> (BorrowedFd<'a>, &'a [u8]),
         results: &mut Vec<io::Result<usize>>,
     ) {
-        self.ring.borrow_mut().send(count, out, results);
+        self.ring.borrow_mut().send(count, answer, results);
     }
 }
