@@ -25,6 +25,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Reads once. Also says whether nothing was left behind, so that an edge will announce what comes next.
+    #[inline]
     pub(crate) fn recv(self, buf: &mut [u8]) -> (io::Result<usize>, bool) {
         if let Some((read, room)) = self.ahead(buf) {
             return self.judge(read, room);

@@ -90,6 +90,7 @@ impl Worker {
     }
 
     /// Starts a burst on a claimed connection.
+    #[inline]
     pub(super) fn start(self: &Rc<Self>, home: &Home, index: u32, generation: u32) {
         let listener = home.slots.claimed_cold(index).listener();
         let conn = Conn::new(self.clone(), home.id, index, generation);

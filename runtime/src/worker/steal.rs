@@ -30,7 +30,7 @@ impl Worker {
     /// `done` of `all` events of this batch have been dealt with.
     #[inline]
     pub(super) fn share(&self, done: usize, all: usize) {
-        if self.shares && done.is_power_of_two() && done < all {
+        if done.is_power_of_two() && done < all {
             self.share_what_is_left(done as u64, (all - done) as u64);
         }
     }

@@ -77,16 +77,18 @@ impl Worker {
             Some(batched) if self.crowded.get() => self.serve_together(batched, &events),
             _ => 0..events.len(),
         };
+        // Only where there are neighbours that take events.
+        let shares = several && self.shares;
         for at in left {
             let event = &events[at];
             if event.token == WAKE || event.token >> 16 == LISTENER >> 16 {
                 continue;
             }
-            if several && self.home.batch.is_taken(at) {
+            if shares && self.home.batch.is_taken(at) {
                 continue;
             }
             self.ready(&self.home, *event);
-            if several {
+            if shares {
                 self.share(at + 1, events.len());
             }
         }
@@ -104,6 +106,7 @@ impl Worker {
 
     /// Serves the events of a batch, some of them at a time: input is received from all of these in one call. As soon as a
     /// handler was slow, the rest of the batch is left to be served one by one.
+    #[inline(never)]
     fn serve_together(
         self: &Rc<Self>,
         batched: &Batched,

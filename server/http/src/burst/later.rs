@@ -55,9 +55,8 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
         (&answers[at].conn, &bytes[start..answers[at].end])
     };
     let together = Conn::try_send_together(answers.len(), part, &mut sent);
-    let mut results = sent.drain(..);
     let mut start = 0;
-    for answer in answers.drain(..) {
+    for (at, answer) in answers.drain(..).enumerate() {
         let Answer {
             mut conn,
             end,
@@ -66,9 +65,9 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
         } = answer;
         let answer = &bytes[start..end];
         start = end;
-        let result = match results.next() {
-            Some(result) if together => result,
-            _ => conn.try_send(answer),
+        let result = match together {
+            true => std::mem::replace(&mut sent[at], Ok(0)),
+            false => conn.try_send(answer),
         };
         back(match result {
             Ok(n) if n == answer.len() => Next::Park(conn, keep_alive),
@@ -78,7 +77,6 @@ pub(crate) fn catch_up<H: Handler>(local: &Local<H>, back: &mut dyn FnMut(Next))
             }
         });
     }
-    drop(results);
     bytes.clear();
     local.scratch.borrow_mut().later = Later {
         bytes,
