@@ -19,6 +19,7 @@ mod options;
 mod peers;
 mod procfs;
 mod reference;
+mod regress;
 mod report;
 mod restart;
 mod skew;
@@ -74,7 +75,15 @@ fn run(options: &Options) -> io::Result<bool> {
         "throughput" => throughput::run(options)?,
         "wake" => wake::run(options)?,
         "churn" => churn::run(options)?,
-        "compare" => compare::run(options)?,
+        "compare" => match &options.files[..] {
+            [] => compare::run(options)?,
+            [old, new] => regress::run(old, new, options)?,
+            _ => {
+                return Err(io::Error::other(
+                    "compare takes two files of results, or none",
+                ));
+            }
+        },
         "idle" => idle::run(options)?,
         "beside" => beside::run(options)?,
         "blocking" => blocking::run(options)?,

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) pin_server: Option<usize>,
     pub(crate) pin_client: usize,
     pub(crate) json: Option<PathBuf>,
+    /// Results to be compared.
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) echo: bool,
@@ -85,6 +87,8 @@ parkade-bench COMMAND [OPTIONS]
               --limit-user US    user time per request of a, of it what the ticks say
               --limit-p50 US     how much longer the median answer of a may take than that of b
               --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
+  compare A.json B.json   two results of one command (--json): what has changed, and what for the worse by more than
+              --limit RATIO (1.05)
   restart     what clients notice of it: --children 4 --connections 100 --rate 2000 --case CASE
               graceful|hard|recycle|term|spare  --rounds 100 of them in a row under load, --parked 1000 beside it: USR1,
                                  HUP, MaxRequestsPerChild, TERM to single children, scale-down; nothing may fail and
@@ -142,6 +146,7 @@ impl Options {
             pin_server: None,
             pin_client: affinity::cores() - 1,
             json: None,
+            files: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             workers: 1,
             echo: false,
@@ -159,6 +164,7 @@ impl Options {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
                 Value(command) if o.command.is_empty() => o.command = command.string()?,
+                Value(file) if o.command == "compare" => o.files.push(file.into()),
                 Long("server" | "url") => o.server = Some(parser.value()?.string()?),
                 Long("pid") => o.pid = Some(parser.value()?.parse()?),
                 Long("children") => o.children = parser.value()?.parse()?,

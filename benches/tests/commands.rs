@@ -373,6 +373,43 @@ fn restart_counts_what_clients_notice_in_every_case() {
 }
 
 #[test]
+fn results_are_compared_with_earlier_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let old = file(
+        "old",
+        r#"{"workload":"wake","rounds":3,"latency p50 us":10.0,"requests/s":100.0}"#,
+    );
+    let same = file(
+        "same",
+        r#"{"workload":"wake","rounds":5,"latency p50 us":10.2,"requests/s":99.0}"#,
+    );
+    let worse = file(
+        "worse",
+        r#"{"workload":"wake","rounds":3,"latency p50 us":9.0,"requests/s":90.0}"#,
+    );
+    let other = file("other", r#"{"workload":"idle"}"#);
+    let said = |new: &str| run(&["compare", &old, new]);
+    let fine = said(&same);
+    let text = String::from_utf8_lossy(&fine.stdout);
+    assert_eq!(fine.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("10.0 -> 10.2  (1.020)") || text.contains("10 -> 10.2  (1.020)"),
+        "{text}"
+    );
+    let missed = said(&worse);
+    let text = String::from_utf8_lossy(&missed.stdout);
+    assert_eq!(missed.status.code(), Some(3), "{text}");
+    assert!(text.contains("(0.900)  worse"), "{text}");
+    assert_eq!(said(&other).status.code(), Some(1));
+    assert_eq!(run(&["compare", &old]).status.code(), Some(1));
+}
+
+#[test]
 fn mistakes_are_explained() {
     for (arguments, expected) in [
         (&["throughput"][..], "needs --server"),
