@@ -15,6 +15,7 @@ fn configuration(backend: &str) -> String {
     format!(
         "ServerRoot {{root}}\nListen {{listen}}\n{{user}}\nPidFile {{root}}/pid\nErrorLog {{root}}/error.log\n\
          LogLevel info\nStartServers 1\nThreadsPerChild 1\nMaxKeepAliveRequests 0\nReactorBackend {backend}\n\
+         <Location /server-status>\n  SetHandler server-status\n</Location>\n\
          DocumentRoot {{root}}/site\n<Directory {{root}}/site>\n  Require all granted\n</Directory>\n"
     )
 }
@@ -46,9 +47,19 @@ fn calls(server: &Server) -> Option<std::collections::BTreeMap<String, u64>> {
     Some(counter.stop())
 }
 
+fn shown(server: &Server) -> String {
+    let page = server.get("/server-status?auto").unwrap().body;
+    let page = String::from_utf8_lossy(&page).into_owned();
+    let line = page
+        .lines()
+        .find_map(|l| l.strip_prefix("ReactorBackend: "));
+    line.unwrap_or_default().to_owned()
+}
+
 #[test]
 fn the_backend_that_is_named_serves() {
     let server = Server::start(&configuration("epoll"), SITE).unwrap();
+    assert_eq!(shown(&server), "epoll (as configured)");
     if let Some(calls) = calls(&server) {
         assert_eq!(
             (calls["recvfrom"], calls["sendto"]),
@@ -61,12 +72,13 @@ fn the_backend_that_is_named_serves() {
     let Some(calls) = calls(&server) else { return };
     let log = server.text("error.log");
     assert!(
-        log.contains("reactor backend IoUring: as configured"),
+        log.contains("reactor backend io_uring: as configured"),
         "{log}"
     );
     if log.contains("io_uring cannot be had here") {
         return eprintln!("skipped: {log}");
     }
+    assert_eq!(shown(&server), "io_uring (as configured)");
     assert!(calls["io_uring_enter"] <= 320, "{calls:?}");
     let own = [
         "recvfrom", "sendto", "recvmsg", "sendmsg", "read", "write", "writev",
@@ -96,6 +108,7 @@ fn where_io_uring_is_not_allowed_epoll_serves() {
     let said = log.matches("io_uring cannot be had here").count();
     assert_eq!(said, 1, "{log}");
     assert!(log.contains("Operation not permitted"), "{log}");
+    assert_eq!(shown(&server), "epoll (io_uring cannot be had here)");
 }
 
 /// seccomp(2): io_uring_setup fails with EPERM from here on.

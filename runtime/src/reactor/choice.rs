@@ -14,6 +14,16 @@ pub enum Backend {
     IoUring,
 }
 
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Backend::Auto => "auto",
+            Backend::Epoll => "epoll",
+            Backend::IoUring => "io_uring",
+        })
+    }
+}
+
 /// Overrides [`Backend::Auto`].
 const VARIABLE: &str = "PARKADE_BACKEND";
 

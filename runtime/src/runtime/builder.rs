@@ -223,8 +223,8 @@ impl Builder {
         shared.stealing = self.stealing;
         shared.coalescing = self.coalescing;
         let (backend, why) = self.backend.resolve();
-        shared.backend = backend;
-        tracing::info!(target: "parkade", "reactor backend {backend:?}: {why}");
+        (shared.backend, shared.backend_why) = (backend, why);
+        tracing::info!(target: "parkade", "reactor backend {backend}: {why}");
         let shared = Arc::new(shared);
         let mut runtime = Runtime {
             shared: shared.clone(),

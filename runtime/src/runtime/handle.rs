@@ -7,6 +7,7 @@ use crate::executor::remote::Remote;
 use crate::metrics::Metrics;
 use crate::net::moving::{self, Arriving, Departing, Record};
 use crate::net::service::Service;
+use crate::reactor::choice::Backend;
 use crate::worker::News;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -158,6 +159,15 @@ impl Handle {
     {
         let homes = &self.0.homes;
         Remote::spawn(&homes[worker % homes.len()], make)
+    }
+
+    /// The backend that serves, and why it was chosen.
+    #[must_use]
+    pub fn backend(&self) -> (Backend, &'static str) {
+        if self.0.fell_back.load(Relaxed) {
+            return (Backend::Epoll, "io_uring cannot be had here");
+        }
+        (self.0.backend, self.0.backend_why)
     }
 
     /// The counters of now.

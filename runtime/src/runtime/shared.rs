@@ -10,7 +10,7 @@ use crate::sys::clock;
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -45,6 +45,9 @@ pub(crate) struct Shared {
     pub(crate) coalescing: Duration,
     /// Never [`Backend::Auto`].
     pub(crate) backend: Backend,
+    pub(crate) backend_why: &'static str,
+    /// It cannot be had, and epoll does without.
+    pub(crate) fell_back: AtomicBool,
     /// What each listener's connections are served by; a worker that meets one for the first time looks here.
     services: Mutex<Vec<Arc<dyn AnyService>>>,
     /// For reserves that accept while every home worker is stuck. The home workers keep them open.
@@ -81,6 +84,8 @@ impl Shared {
             stealing: true,
             coalescing: Duration::ZERO,
             backend: Backend::Epoll,
+            backend_why: "",
+            fell_back: AtomicBool::new(false),
             services: Mutex::default(),
             listeners: Mutex::default(),
             ended: Mutex::new(0),

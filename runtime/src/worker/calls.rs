@@ -8,6 +8,7 @@ use crate::reactor::choice::Backend;
 use crate::sys::socket;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[cfg_attr(
     not(all(target_os = "linux", feature = "io-uring")),
@@ -29,12 +30,12 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// For the calling thread. A ring that cannot be had is done without; `first`: and that is said.
-    pub(crate) fn new(backend: Backend, first: bool) -> Self {
+    /// For the calling thread. A ring that cannot be had is done without, and that is said once.
+    pub(crate) fn new(backend: Backend, said: &AtomicBool) -> Self {
         let batched = (backend == Backend::IoUring).then(Batched::new);
         let batched = batched.and_then(|made| {
             made.inspect_err(|e| {
-                if first {
+                if !said.swap(true, Relaxed) {
                     tracing::warn!(target: "parkade", "io_uring cannot be had here ({e}): going on with epoll alone");
                 }
             })

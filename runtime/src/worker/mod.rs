@@ -155,7 +155,7 @@ impl Worker {
             // What others have left is served connection by connection.
             Some(_) => Backend::Epoll,
         };
-        let calls = calls::Calls::new(backend, home.id == 0);
+        let calls = calls::Calls::new(backend, &shared.fell_back);
         let shares = shared.stealing && seat.is_none() && shared.homes.len() > 1;
         let worker = Rc::new(Self {
             shared,

@@ -170,7 +170,7 @@ fn start(
         .child(place.record)
         .map_or(0, |c| c.slots.load(Relaxed));
     let slots = Slots::new(board.clone(), place.record, most, tell);
-    let site = Arc::new(Site::new(settings, slots, turns));
+    let site = Arc::new(Site::new(settings, slots, turns, runtime.handle()));
     if let Some(child) = board.child(place.record) {
         child.pid.store(std::process::id(), Relaxed);
         child.set_state(State::Serving);

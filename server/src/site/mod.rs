@@ -65,7 +65,12 @@ struct Asked {
 }
 
 impl Site {
-    pub(crate) fn new(settings: &Settings, slots: Slots, turns: Option<Lock>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        slots: Slots,
+        turns: Option<Lock>,
+        runtime: parkade::Handle,
+    ) -> Self {
         let config = &settings.config;
         let tree = Tree::new(config, settings.builtin);
         Self {
@@ -73,7 +78,7 @@ impl Site {
             tree,
             media: media::Types::new(config),
             slots,
-            status: status::Status::new(config),
+            status: status::Status::new(config, runtime),
             builtin: settings.builtin && config.main.document_root.is_none(),
             turns,
         }

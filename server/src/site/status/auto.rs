@@ -43,6 +43,7 @@ pub(super) fn write(figures: &Figures, out: &mut String) {
     line("Scoreboard", &figures.letters);
     // Ours; behind Apache's, as what its modules add.
     line("BuffersRetainedBytes", &sum.retained);
+    line("ReactorBackend", &figures.backend);
     out.insert_str(0, &format!("{}\n", figures.host));
 }
 

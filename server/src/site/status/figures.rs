@@ -22,6 +22,8 @@ pub(super) struct Figures {
     pub(super) children: Vec<Process>,
     /// A letter for each slot, in the order of children.
     pub(super) letters: String,
+    /// Which calls of the kernel serve, and why.
+    pub(super) backend: String,
     /// With ExtendedStatus: slots that have had a request.
     pub(super) slots: Vec<Row>,
 }
@@ -73,6 +75,7 @@ impl Figures {
             sum: Sum::of_all(board),
             children: Vec::new(),
             letters: String::new(),
+            backend: String::new(),
             slots: Vec::new(),
         };
         let planned = header.planned.load(Relaxed) as usize;

@@ -12,6 +12,7 @@ mod rows;
 
 use crate::scoreboard::Board;
 use figures::Figures;
+use parkade::Handle;
 use parkade_config::Config;
 use parkade_http::{Body, Request, Response};
 
@@ -22,10 +23,11 @@ const REFRESH: u32 = 10;
 pub(super) struct Status {
     /// `ServerName` of each host, by its number; empty where there is none.
     hosts: Vec<String>,
+    runtime: Handle,
 }
 
 impl Status {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, runtime: Handle) -> Self {
         let hosts = config.virtual_hosts.iter().map(|h| &h.settings);
         let all = std::iter::once(&config.main).chain(hosts);
         let name = |n: Option<&str>| n.unwrap_or_default().to_owned();
@@ -33,6 +35,7 @@ impl Status {
             hosts: all
                 .map(|h| name(h.server_name.as_ref().map(|n| &*n.value)))
                 .collect(),
+            runtime,
         }
     }
 
@@ -42,7 +45,9 @@ impl Status {
         // A client that names no host is told the configured name.
         let named = request.host().filter(|name| !name.is_empty());
         let own = self.hosts.get(host).map(String::as_str);
-        let figures = Figures::gather(board, without_port(named.or(own).unwrap_or_default()));
+        let mut figures = Figures::gather(board, without_port(named.or(own).unwrap_or_default()));
+        let (backend, why) = self.runtime.backend();
+        figures.backend = format!("{backend} ({why})");
         let mut text = String::new();
         let kind = if asked.auto {
             auto::write(&figures, &mut text);

@@ -60,6 +60,7 @@ fn facts(figures: &Figures, out: &mut String) {
     fact("Server Version", crate::cli::VERSION);
     fact("Server MPM", "event");
     fact("Server Built", &built());
+    fact("Reactor Backend", &figures.backend);
     fact("Current Time", &moment(figures.now));
     fact("Restart Time", &moment(figures.restarted));
     fact("Generation", &figures.generation.to_string());

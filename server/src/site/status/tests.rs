@@ -50,7 +50,7 @@ fn the_keys_stand_in_their_order() {
     let totals = "Total Accesses,Total kBytes,Total Duration,CPUUser,CPUSystem,CPUChildrenUser,CPUChildrenSystem,\
         CPULoad,Uptime,ReqPerSec,BytesPerSec,BytesPerReq,DurationPerReq,";
     let last = "BusyWorkers,GracefulWorkers,IdleWorkers,Processes,Stopping,ConnsTotal,ConnsAsyncWaitIO,\
-        ConnsAsyncWriting,ConnsAsyncKeepAlive,ConnsAsyncClosing,Scoreboard,BuffersRetainedBytes";
+        ConnsAsyncWriting,ConnsAsyncKeepAlive,ConnsAsyncClosing,Scoreboard,BuffersRetainedBytes,ReactorBackend";
     assert_eq!(keys(true).join(","), format!("{first}{totals}{last}"));
     assert_eq!(keys(false).join(","), format!("{first}{last}"));
 }
