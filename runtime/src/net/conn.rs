@@ -306,6 +306,13 @@ impl Conn {
         self.worker.unix.get()
     }
 
+    /// Until when the connection might have stayed parked, if nothing has been said about deadlines since. A burst that finds
+    /// nothing, as an event came twice, parks it until then again: `Keepalive::at(conn.parked_until())`.
+    #[must_use]
+    pub fn parked_until(&self) -> Deadline {
+        Deadline(self.slot().deadline.load(Relaxed))
+    }
+
     /// What the last burst left.
     pub fn take_carry(&mut self) -> Option<Carry> {
         self.home().take_carry(self.cold())

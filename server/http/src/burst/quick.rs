@@ -88,7 +88,8 @@ fn serve<H: Handler>(
     match conn.try_recv(input) {
         Ok(1..) => {}
         Err(e) if e.kind() == ErrorKind::WouldBlock => {
-            return Reached::Park(governed.keep_alive);
+            // An event that came twice: nobody has asked for anything, so nothing is renewed.
+            return Reached::Park(Keepalive::at(conn.parked_until()));
         }
         _ => return Reached::Over(End::Close),
     }
