@@ -45,6 +45,8 @@ pub(crate) fn settle(options: &mut Options) {
         "recycle" => "MaxRequestsPerChild 100\n",
         "spare" => pulse::DIRECTIVES,
         "crash" => crash::DIRECTIVES,
+        // Who is parked for all of it has no time to run out.
+        "soak" => "KeepAliveTimeout 100000\n",
         _ => "",
     });
 }

@@ -37,9 +37,14 @@ pub(super) fn tell(control: &'static OwnedFd) {
     CONTROL.store(control.as_raw_fd(), Ordering::Release);
 }
 
-/// From now on a dying process changes to this directory first.
+/// From now on a dying process changes to this directory first. To be called by one thread only.
 pub(super) fn change_to(directory: Option<CString>) {
-    // Never freed: a handler may be using it. One path for each configuration that was ever read.
+    let old = DIRECTORY.load(Ordering::Acquire);
+    // SAFETY: null, or from the box below, which is never freed and never changed.
+    if unsafe { old.as_ref() } == directory.as_ref() {
+        return;
+    }
+    // Never freed: a handler may be using it. One path for each time that it was another one.
     let new = directory.map_or(std::ptr::null_mut(), |d| Box::into_raw(Box::new(d)));
     DIRECTORY.store(new, Ordering::Release);
 }

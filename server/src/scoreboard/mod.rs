@@ -46,7 +46,7 @@ pub(crate) struct Size {
 /// The scoreboard of one generation of children.
 #[derive(Debug)]
 pub(crate) struct Board {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     /// Those of generations that had not ended when this one began.
     older: Vec<Older>,
 }
@@ -76,7 +76,15 @@ impl Board {
             .store(now.map_or(0, |d| d.as_secs()), Relaxed);
         header.began.store(monotonic() / 1_000_000, Relaxed);
         Ok(Self {
-            mapping,
+            mapping: Arc::new(mapping),
+            older: Vec::new(),
+        })
+    }
+
+    /// The same without those before it: they would be kept by it for as long as there are restarts.
+    fn alone(&self) -> Arc<Self> {
+        Arc::new(Self {
+            mapping: self.mapping.clone(),
             older: Vec::new(),
         })
     }
@@ -97,7 +105,7 @@ impl Board {
         let living = living.filter(|older| older.board.children().next().is_some());
         board.older = living.cloned().collect();
         board.older.push(Older {
-            board: before.clone(),
+            board: before.alone(),
             counts: true,
         });
         if goes_on {
@@ -225,6 +233,29 @@ mod tests {
             extended: true,
         };
         Board::new(size, generation, None).unwrap()
+    }
+
+    /// An hour of restarts kept the scoreboards of 3,600 generations mapped.
+    #[test]
+    fn a_generation_that_has_ended_is_let_go() {
+        let after = |board: &Arc<Board>| {
+            let size = Size {
+                children: 3,
+                workers: 2,
+                slots: 4,
+                extended: true,
+            };
+            Arc::new(Board::after(board, size, true, None).unwrap())
+        };
+        let first = Arc::new(board(3, 2, 0));
+        let memory = Arc::downgrade(&first.mapping);
+        let second = after(&first);
+        drop(first);
+        assert!(memory.upgrade().is_some(), "it may still have children");
+        let third = after(&second);
+        drop(second);
+        assert!(memory.upgrade().is_none(), "nobody asks for it any more");
+        assert_eq!(third.family().count(), 2);
     }
 
     #[test]
