@@ -28,8 +28,6 @@ pub(crate) const DIRECTIVES: &str = "ThreadsPerChild 4\nMaxClients 400\n\
      <Location /push>\n  SetHandler parkade-diagnostics\n  Require local\n</Location>\n";
 /// How long a handler blocks.
 const BLOCKED: &str = "200";
-/// Until all blockers are at it.
-const SETTLING: Duration = Duration::from_millis(100);
 /// Connections that are tried to find one on every home worker.
 const TRIED: usize = 64;
 /// One request in so many comes in three pieces, so far apart.
@@ -57,19 +55,17 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let target = Target::probe(&server.url, false)?;
     let mut fleet = Fleet::new(target.clone())?;
     fleet.open(options.parked, 1, true)?;
-    let (mut calm, mut hit, mut quiet_all) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut hit, mut quiet_all) = (Vec::new(), Vec::new());
     let time = Duration::from_secs_f64(options.requests as f64 / options.rate as f64);
     let bar = progress(options.rounds as u64, "rounds");
     for _ in 0..options.rounds {
         let before = speak(&mut fleet, options.rate, time / 2)?;
         let blockers = Blockers::start(target.address, &options.how, everyone)?;
-        std::thread::sleep(SETTLING);
         let during = speak(&mut fleet, options.rate, time);
         let blocked = blockers.stop()?;
         let during = during?;
         quiet_all.push(before);
         if before < CALM_MS {
-            calm.push(before);
             hit.push(during);
         }
         if blocked == 0 {
@@ -135,7 +131,7 @@ fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<f64> {
         {
             pieces.pop();
             if from == one {
-                fleet.begin(n, &request[one..two])?;
+                fleet.ask_with(n, &request[one..two])?;
                 pieces.push(Reverse((at + APART, n, two)));
             } else {
                 fleet.end(n, &request[two..], at)?;
@@ -153,7 +149,7 @@ fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<f64> {
                 break;
             };
             if asked.is_multiple_of(SPLIT) {
-                fleet.begin(n, &request[..one])?;
+                fleet.ask_with(n, &request[..one])?;
                 pieces.push(Reverse((next + APART, n, one)));
             } else {
                 fleet.ask(n, next)?;

@@ -69,18 +69,7 @@ impl Fleet {
                         format!("connection {n} of {count} to {}: {e}", self.target.address),
                     )
                 })?;
-            epoll::add(
-                &self.poll,
-                &stream,
-                EventData::new_u64(n as u64),
-                EventFlags::IN | EventFlags::ET,
-            )?;
-            self.peers.push(Peer {
-                stream,
-                due: 0,
-                asked: Instant::now(),
-                lost: false,
-            });
+            self.hold(stream)?;
             if ask {
                 let batch = self.target.request.clone();
                 self.send(n, &batch, 1, Instant::now())?;
@@ -98,15 +87,21 @@ impl Fleet {
         for stream in streams {
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            let n = EventData::new_u64(self.peers.len() as u64);
-            epoll::add(&self.poll, &stream, n, EventFlags::IN | EventFlags::ET)?;
-            self.peers.push(Peer {
-                stream,
-                due: 0,
-                asked: Instant::now(),
-                lost: false,
-            });
+            self.hold(stream)?;
         }
+        Ok(())
+    }
+
+    /// One more, which does not block.
+    fn hold(&mut self, stream: TcpStream) -> io::Result<()> {
+        let n = EventData::new_u64(self.peers.len() as u64);
+        epoll::add(&self.poll, &stream, n, EventFlags::IN | EventFlags::ET)?;
+        self.peers.push(Peer {
+            stream,
+            due: 0,
+            asked: Instant::now(),
+            lost: false,
+        });
         Ok(())
     }
 
@@ -144,12 +139,7 @@ impl Fleet {
         self.send(n, bytes, 1, Instant::now())
     }
 
-    /// The beginning of a request: the connection is not quiet from now on, and nothing is measured yet.
-    pub(crate) fn begin(&mut self, n: usize, bytes: &[u8]) -> io::Result<()> {
-        self.send(n, bytes, 1, Instant::now())
-    }
-
-    /// The end of a request that was begun, timed from `due`.
+    /// The end of a request whose beginning was sent with [`Fleet::ask_with`], timed from `due`.
     pub(crate) fn end(&mut self, n: usize, bytes: &[u8], due: Instant) -> io::Result<()> {
         self.send(n, bytes, 1, due)
     }

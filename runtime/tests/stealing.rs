@@ -131,10 +131,19 @@ fn a_drain_ends_though_the_last_burst_of_a_worker_runs_elsewhere() {
         let (runtime, address) = serve(true);
         let (mut hot, others) = connect(address);
         drop(others);
+        let bursts = || {
+            let metrics = runtime.handle().metrics();
+            metrics.workers.iter().map(|w| w.bursts).sum::<u64>()
+        };
+        let before = bursts();
         for stream in &mut hot {
             stream.write_all(b"x").unwrap();
         }
-        std::thread::sleep(Duration::from_millis(1));
+        let asked = Instant::now();
+        while bursts() == before {
+            assert!(asked.elapsed() < Duration::from_secs(20), "nothing begins");
+            std::thread::yield_now();
+        }
         let began = Instant::now();
         runtime.handle().shutdown(Duration::from_secs(10));
         for mut stream in hot {

@@ -11,6 +11,7 @@ use super::load::{Failure, Load, Outcome};
 use super::{PATIENCE, children, ms, pulse, replaced, signal};
 use crate::beside::lost_none;
 use crate::fleet::{Fleet, histogram};
+use crate::launch::Server;
 use crate::options::Options;
 use crate::report::{Report, progress};
 use crate::target::Target;
@@ -23,18 +24,14 @@ const SHOWN: usize = 5;
 
 pub(super) fn run(options: &Options) -> io::Result<Report> {
     let server = options.measured()?;
-    let target = Target::probe(&server.url, false)?;
-    let address = target.address;
-    replaced(server.pid, options.children, &[])?;
-    let mut parked = Fleet::new(target)?;
-    parked.open(options.parked, 2, true)?;
-    let load = Load::start(address, options, KEEPERS)?;
-    let began = Instant::now();
-    let done = many(server.pid, address, options);
-    let seconds = began.elapsed().as_secs_f64();
-    let outcome = load.stop()?;
-    let mut times = done?;
-    let lost = parked.len() - parked.alive_at_once()?;
+    let During {
+        done: mut times,
+        seconds,
+        outcome,
+        lost,
+    } = during(&server, options, KEEPERS, |address| {
+        many(server.pid, address, options)
+    })?;
     times.sort_unstable();
 
     let mut report = Report::default();
@@ -67,6 +64,39 @@ pub(super) fn run(options: &Options) -> io::Result<Report> {
         times.len() as f64,
     )));
     Ok(report)
+}
+
+/// What was done to a server under load and beside parked connections, and what these noticed.
+pub(super) struct During<T> {
+    pub(super) done: T,
+    pub(super) seconds: f64,
+    pub(super) outcome: Outcome,
+    /// Parked connections that are gone.
+    pub(super) lost: usize,
+}
+
+pub(super) fn during<T>(
+    server: &Server,
+    options: &Options,
+    keepers: usize,
+    act: impl FnOnce(SocketAddr) -> io::Result<T>,
+) -> io::Result<During<T>> {
+    let target = Target::probe(&server.url, false)?;
+    let address = target.address;
+    replaced(server.pid, options.children, &[])?;
+    let mut parked = Fleet::new(target)?;
+    parked.open(options.parked, 2, true)?;
+    let load = Load::start(address, options, keepers)?;
+    let began = Instant::now();
+    let done = act(address);
+    let seconds = began.elapsed().as_secs_f64();
+    let outcome = load.stop()?;
+    Ok(During {
+        done: done?,
+        seconds,
+        outcome,
+        lost: parked.len() - parked.alive_at_once()?,
+    })
 }
 
 /// Whether a time of one of these is that from a signal to the end of those who got it.

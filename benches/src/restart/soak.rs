@@ -6,16 +6,13 @@ use std::time::{Duration, Instant};
 use parkade_tests::procfs as process;
 use rustix::process::Signal;
 
-use super::again::{answers, failures};
-use super::load::Load;
+use super::again::{During, answers, during, failures};
 use super::{children, replaced, signal};
 use crate::beside::lost_none;
-use crate::fleet::Fleet;
 use crate::options::Options;
 use crate::procfs;
 use crate::report::{Report, progress};
 use crate::stats::median;
-use crate::target::Target;
 use crate::verdict::{Verdict, exactly};
 
 /// From one restart to the next.
@@ -27,18 +24,12 @@ const FLAT: f64 = 1.05;
 
 pub(super) fn run(options: &Options) -> io::Result<Report> {
     let server = options.measured()?;
-    let target = Target::probe(&server.url, false)?;
-    let address = target.address;
-    replaced(server.pid, options.children, &[])?;
-    let mut parked = Fleet::new(target)?;
-    parked.open(options.parked, 2, true)?;
-    let load = Load::start(address, options, 1)?;
-    let began = Instant::now();
-    let done = restarts(server.pid, options);
-    let seconds = began.elapsed().as_secs_f64();
-    let outcome = load.stop()?;
-    let (memory, descriptors) = done?;
-    let lost = parked.len() - parked.alive_at_once()?;
+    let During {
+        done: (memory, descriptors),
+        seconds,
+        outcome,
+        lost,
+    } = during(&server, options, 1, |_| restarts(server.pid, options))?;
 
     let quarter = |n: usize| {
         let part = memory.get(memory.len() * n / 4..memory.len() * (n + 1) / 4);

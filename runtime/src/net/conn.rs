@@ -72,6 +72,11 @@ impl Conn {
         }
     }
 
+    /// Nobody asks for what was received ahead any more.
+    pub(crate) fn forget_input(&self) {
+        self.claim().forget_input();
+    }
+
     fn home(&self) -> &Home {
         &self.worker.shared.homes[self.home as usize]
     }
@@ -428,7 +433,7 @@ impl AsFd for Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         if self.owned {
-            self.claim().forget_input();
+            self.forget_input();
             self.worker.forget_waiter(self.slot());
             self.home().close(self.index);
         }

@@ -92,6 +92,9 @@ impl<const N: usize> Batch<N> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;

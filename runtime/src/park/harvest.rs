@@ -197,3 +197,6 @@ impl HarvestWord {
             .store(harvest.0 & !BELOW_TURN | BUSY | owed, Ordering::Release);
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

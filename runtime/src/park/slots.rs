@@ -90,7 +90,7 @@ impl Cold {
 }
 
 /// A server that has few connections at a time, and none of them for long, would return its first pages with each of
-/// them and get them anew for the next: 2 us of 19 for a connection with one request. So two pages stay.
+/// them and get them anew for the next: a seventh of what a connection with one request costs. So two pages stay.
 const KEPT: u32 = 128;
 
 /// What the mutex guards.

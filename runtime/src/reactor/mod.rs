@@ -72,6 +72,10 @@ pub(crate) const WAKE: u64 = u64::MAX;
 /// Tokens of listeners: `LISTENER + n`. No connection has generation 0.
 pub(crate) const LISTENER: u64 = 0xFFFF_0000;
 
+pub(crate) fn is_listener(token: u64) -> bool {
+    token >> 16 == LISTENER >> 16
+}
+
 /// Tokens of pollsets of stuck neighbours: `STUCK + home`. No slot has such an index.
 pub(crate) const STUCK: u64 = 0xFFFE_0000;
 

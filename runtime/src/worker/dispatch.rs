@@ -138,6 +138,7 @@ impl Worker {
                 );
             }
             Next::Linger(conn, most) => {
+                conn.forget_input();
                 self.forget_waiter(shared.homes[conn.home_id()].slots.claimed(conn.index));
                 let back = conn.give_back();
                 linger::begin(

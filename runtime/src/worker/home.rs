@@ -98,12 +98,7 @@ impl Home {
     pub(crate) fn close(&self, index: u32) {
         self.drop_rare(self.slots.claimed_cold(index));
         drop(self.slots.release(index));
-        self.counters.closed.add(1);
-        let last = self.connections.fetch_sub(1, Ordering::SeqCst) == 1;
-        // Pairs with the owner's look at the connections: one of the two sees what the other has done.
-        if last && self.ends.load(Ordering::SeqCst) {
-            self.post(Message::Due);
-        }
+        self.one_less();
         self.tell();
     }
 
@@ -111,9 +106,15 @@ impl Home {
     pub(crate) fn forget(&self, index: u32) {
         self.drop_rare(self.slots.claimed_cold(index));
         drop(self.slots.release(index));
+        self.one_less();
+    }
+
+    /// A connection is gone. An owner that ends with its last one may sleep.
+    fn one_less(&self) {
         self.counters.closed.add(1);
-        if self.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            // An owner that ends with its last connection sleeps.
+        let last = self.connections.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Pairs with the owner's look at the connections: one of the two sees what the other has done.
+        if last && self.ends.load(Ordering::SeqCst) {
             self.post(Message::Due);
         }
     }

@@ -8,7 +8,7 @@
 
 use super::{Home, Worker};
 use crate::park::harvest::Refused;
-use crate::reactor::{BATCH, Event, Interest, LISTENER, STUCK, WAKE};
+use crate::reactor::{BATCH, Event, Interest, LISTENER, STUCK, WAKE, is_listener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +32,6 @@ enum Found {
     Nothing,
     /// The owner has moved on: no more help is needed.
     Moved,
-}
-
-fn is_listener(token: u64) -> bool {
-    token >> 16 == LISTENER >> 16
 }
 
 impl Worker {

@@ -12,8 +12,8 @@ use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What is left of a batch is shared if it takes longer: an eventfd write and a wake-up cost about 10 us on the two sides,
-/// and events that are served elsewhere move cache lines. See benches/RESULTS.md (skew).
+/// What is left of a batch is shared if it takes longer: the neighbour has to be woken, and what is served elsewhere moves
+/// cache lines. What it is worth is measured (benches/RESULTS.md, skew).
 const BACKLOG_NS: u64 = 100_000;
 /// Connections of a neighbour that are served between two looks at one's own.
 const AT_ONCE: usize = 4;
@@ -27,17 +27,17 @@ impl Worker {
         }
     }
 
-    /// `done` of `all` events of this batch have been dealt with.
+    /// `done` of `all` events of this batch have been dealt with: a look at the clock, as often as they double.
     #[inline]
     pub(super) fn share(&self, done: usize, all: usize) {
-        if done.is_power_of_two() && done < all {
-            self.share_what_is_left(done as u64, (all - done) as u64);
+        if done.is_power_of_two() {
+            self.share_now(done, all);
         }
     }
 
-    /// [`Worker::share`], whatever the number.
+    /// The same, whatever the number.
     #[inline]
-    pub(super) fn share_at(&self, done: usize, all: usize) {
+    pub(super) fn share_now(&self, done: usize, all: usize) {
         if self.shares && 0 < done && done < all {
             self.share_what_is_left(done as u64, (all - done) as u64);
         }

@@ -6,7 +6,7 @@ use crate::executor::inbox::Message;
 use crate::park::harvest::Entry;
 use crate::park::state::WRITING;
 use crate::park::wheel::{HORIZON, before};
-use crate::reactor::{BATCH, Event, LISTENER, WAKE};
+use crate::reactor::{BATCH, Event, LISTENER, WAKE, is_listener};
 use crate::sys::clock;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Worker {
         self.read_clocks();
 
         // Connections in the backlog first: a handler may take its time.
-        for event in events.iter().filter(|e| e.token >> 16 == LISTENER >> 16) {
+        for event in events.iter().filter(|e| is_listener(e.token)) {
             self.accept((event.token - LISTENER) as u8);
         }
         let several = events.len() > 1;
@@ -81,7 +81,7 @@ impl Worker {
         let shares = several && self.shares;
         for at in left {
             let event = &events[at];
-            if event.token == WAKE || event.token >> 16 == LISTENER >> 16 {
+            if event.token == WAKE || is_listener(event.token) {
                 continue;
             }
             if shares && self.home.batch.is_taken(at) {
@@ -117,7 +117,7 @@ impl Worker {
             let mut count = 0;
             while at < events.len() && count < claimed.len() {
                 let event = events[at];
-                let special = event.token == WAKE || event.token >> 16 == LISTENER >> 16;
+                let special = event.token == WAKE || is_listener(event.token);
                 if !special
                     && !self.home.batch.is_taken(at)
                     && let Some((index, generation)) = self.take_up(&self.home, event)
@@ -139,7 +139,7 @@ impl Worker {
             if !self.is_quick() {
                 self.crowded.set(false);
             }
-            self.share_at(at, events.len());
+            self.share_now(at, events.len());
         }
         at..events.len()
     }

@@ -6,6 +6,7 @@ use parkade::{Conn, Runtime, Workers};
 use parkade_http::{Head, Hosts, Limits, Request, Response, Server};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -13,10 +14,14 @@ const SHORT: Duration = Duration::from_millis(600);
 /// Whether the events come in one batch depends on the machine.
 const ROUNDS: usize = 6;
 
+/// Slow handlers so far.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
 /// `/slow/MS` holds the worker for so long.
 async fn handler(request: Request) -> Response {
     let path = String::from_utf8_lossy(request.path()).into_owned();
     if let Some(ms) = path.strip_prefix("/slow/") {
+        BEGUN.fetch_add(1, Relaxed);
         std::thread::sleep(Duration::from_millis(ms.parse().unwrap()));
     }
     Response::text("answer")
@@ -81,8 +86,13 @@ fn it_renews_no_time_and_least_of_all_by_anothers_limits() {
         }
         // While the first is served, too shortly for help, the others come together; their worker has all their events then,
         // and is held up by the second.
+        let begun = BEGUN.load(Relaxed);
+        let asked = Instant::now();
         ask(&mut first, "/slow/2");
-        std::thread::sleep(Duration::from_micros(300));
+        while BEGUN.load(Relaxed) == begun {
+            assert!(asked.elapsed() < LONG, "the handler does not begin");
+            std::hint::spin_loop();
+        }
         ask(&mut second, "/slow/200");
         for stream in &mut quick {
             ask(stream, "/quick");

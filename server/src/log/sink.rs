@@ -81,20 +81,17 @@ impl Sink {
             Kind::File(file) => self.write_file(file, lines),
             Kind::Pipe(pipe) => write_pipe(pipe, lines),
             Kind::Syslog(syslog) => {
-                let mut rest = lines;
-                loop {
-                    let end = rest.iter().position(|b| *b == b'\n');
-                    let end = end.unwrap_or(rest.len());
-                    if end > 0
-                        && let Err(e) = syslog.send(severity, &rest[..end])
-                    {
-                        break Err((rest, e));
+                let mut sent = 0;
+                let mut all = lines.split_inclusive(|b| *b == b'\n');
+                all.try_for_each(|line| {
+                    let text = line.strip_suffix(b"\n").unwrap_or(line);
+                    if !text.is_empty() {
+                        let lost = |e| (&lines[sent..], e);
+                        syslog.send(severity, text).map_err(lost)?;
                     }
-                    match rest.get(end + 1..) {
-                        Some(more) if !more.is_empty() => rest = more,
-                        _ => break Ok(()),
-                    }
-                }
+                    sent += line.len();
+                    Ok(())
+                })
             }
         };
         match done {
