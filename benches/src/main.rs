@@ -69,7 +69,12 @@ fn run(options: &Options) -> io::Result<bool> {
             } else {
                 reference::Mode::Http
             };
-            reference::run(options.listen, options.workers, mode)?;
+            let through = if options.io_uring {
+                reference::Through::Ring
+            } else {
+                reference::Through::Epoll
+            };
+            reference::run(options.listen, options.workers, mode, through)?;
             return Ok(true);
         }
         "throughput" => throughput::run(options)?,

@@ -38,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) echo: bool,
+    pub(crate) io_uring: bool,
     pub(crate) workload: String,
     /// What happens to the server in `restart`.
     pub(crate) case: String,
@@ -103,7 +104,7 @@ parkade-bench COMMAND [OPTIONS]
               --limit-worst MS (of the worst round); a round counts if the p99 before it is under 0.5 ms, and seven must
   skew        all busy connections live with one of two workers: --connections 16 --spin-us 50 --requests 20000
               --rounds 15  --limit-gain RATIO (requests/s with stealing / without, at least)  --limit RATIO (CPU)
-  reference   the yardstick, a bare epoll loop: --listen ADDR --workers N --echo
+  reference   the yardstick, a bare epoll loop, or --io-uring: a bare ring: --listen ADDR --workers N --echo
   steady      a fixed number of requests in lock step, not timed, for a server that is watched from outside:
               --connections 16 --requests N --vary (no head is like the one before)
 
@@ -118,7 +119,7 @@ All loads take  --server SERVER       what to measure
                 --pin-server CORE     pins all its threads first; compare pins to core 0
                 --pin-client CORE     default: the last core
                 --json FILE           writes the results there too
-SERVER is one of reference, reference-echo, parkade-echo, parkade-hello (built beside this program), parkade-file (a
+SERVER is one of reference, reference-uring (the same through io_uring), reference-echo, parkade-echo, parkade-hello (built beside this program), parkade-file (a
 13-byte file of the server), nginx (a `return`), nginx-file, h2o, apache2 (all three the 13-byte file), started with one
 worker; URL@PID, or in a load of its own URL, of one that runs; or a command with {addr} or {port} in it. URL is
 http://host:port/path, or echo://host:port for a server that sends the request back.
@@ -150,6 +151,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             workers: 1,
             echo: false,
+            io_uring: false,
             workload: "throughput".into(),
             case: String::new(),
             how: "spin".into(),
@@ -184,6 +186,7 @@ impl Options {
                 Long("listen") => o.listen = parser.value()?.parse()?,
                 Long("workers") => o.workers = parser.value()?.parse()?,
                 Long("echo") => o.echo = true,
+                Long("io-uring") => o.io_uring = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
                 Long("case") => o.case = parser.value()?.string()?,
                 Long("spin-us") => o.spin_us = parser.value()?.parse()?,

@@ -27,6 +27,7 @@ pub(crate) fn plan(
     let at = address.to_string();
     let plan = match name {
         "reference" => Plan::new(own, words(&["reference", "--listen", &at])),
+        "reference-uring" => Plan::new(own, words(&["reference", "--io-uring", "--listen", &at])),
         "reference-echo" => Plan {
             echo: true,
             ..Plan::new(own, words(&["reference", "--echo", "--listen", &at]))

@@ -14,6 +14,8 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 
 use crate::affinity;
 
+mod ring;
+
 /// What one answer is. 13 bytes of body, the size the published comparisons use.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nServer: reference\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
@@ -31,8 +33,20 @@ pub(crate) enum Mode {
     Echo,
 }
 
+/// What it asks the kernel through.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Through {
+    Epoll,
+    Ring,
+}
+
 /// Serves until killed. With several workers each has its own `SO_REUSEPORT` listener and core.
-pub(crate) fn run(listen: SocketAddr, workers: usize, mode: Mode) -> io::Result<()> {
+pub(crate) fn run(
+    listen: SocketAddr,
+    workers: usize,
+    mode: Mode,
+    through: Through,
+) -> io::Result<()> {
     let workers = workers.clamp(1, 256);
     let first = listener(listen)?;
     let address = std::net::TcpListener::from(first.try_clone()?).local_addr()?;
@@ -48,7 +62,10 @@ pub(crate) fn run(listen: SocketAddr, workers: usize, mode: Mode) -> io::Result<
             std::thread::spawn(move || {
                 // Best effort: a restricted cpuset is no reason not to serve.
                 let _ = affinity::pin_self(n % affinity::cores());
-                serve(&listener, mode)
+                match through {
+                    Through::Epoll => serve(&listener, mode),
+                    Through::Ring => ring::serve(&listener, mode),
+                }
             })
         })
         .collect();
