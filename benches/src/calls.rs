@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 use crate::procfs;
 
 /// Requests on each connection while calls are counted.
-const EACH: u64 = 40;
+const EACH: u64 = 400;
 
 /// What was called, and for how many requests.
 pub(crate) struct Calls {

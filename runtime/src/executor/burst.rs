@@ -238,11 +238,15 @@ impl<S: Service> LocalService for Bursts<S> {
         }
         // What a returned connection starts at once is not put off again.
         let crowded = worker.crowded.replace(false);
+        let quick = crowded && worker.were_quick();
         self.service.catch_up(&self.local, &mut |next| match next {
             Next::Park(conn, keepalive) => worker.rest(conn, keepalive),
             next => worker.finish(next),
         });
-        worker.crowded.set(crowded && worker.is_quick());
+        if quick {
+            worker.begin_bursts();
+        }
+        worker.crowded.set(quick);
     }
 
     fn resume(&self, worker: &Rc<Worker>, index: u32) {

@@ -10,6 +10,7 @@ use crate::park::state::{ACTIVE, PARKED, SILENT};
 use crate::park::wheel::before;
 use crate::reactor::{Interest, LISTENER};
 use crate::sys::{clock, socket};
+use crate::worker::calls::Accepted;
 use crate::worker::{Home, LAST_CALL, Registration, Worker};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
@@ -79,6 +80,25 @@ pub(crate) struct Accepting {
     random: u32,
     /// When the log last heard that descriptors have run out.
     said: Option<u32>,
+    /// How many the last call that accepted any has accepted, and room for what the next one answers.
+    last: u32,
+    accepted: Vec<Accepted>,
+}
+
+/// Who has come in one call.
+enum Came {
+    Nobody,
+    Some,
+    Failed(Errno),
+}
+
+impl Came {
+    fn or(self, other: Came) -> Came {
+        match self {
+            Came::Nobody => other,
+            known => known,
+        }
+    }
 }
 
 struct Listening {
@@ -159,31 +179,30 @@ impl Worker {
         else {
             return;
         };
-        for _ in 0..TURN {
+        let mut left = TURN;
+        while left > 0 {
             if !self.shared.running() {
                 return;
             }
             if self.is_full() {
                 return self.sit_out();
             }
-            match socket::accept(fd.as_fd()) {
-                Ok((socket, peer)) => {
-                    self.place(socket, peer, id);
-                    if self.turn_is_over(id) {
-                        // Being ahead costs no more than the rotation would: out now, back in later.
-                        if self.shared.siblings.as_ref().is_some_and(|s| s.ahead()) {
-                            return self.sit_out();
-                        }
-                        self.rotate(&fd, id);
-                    }
-                }
-                Err(Errno::AGAIN) => return,
-                // The client has gone again, or a signal came: the next one.
-                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {}
-                Err(e) => {
+            let most = self.accepts_at_once().min(left);
+            left -= most;
+            match self.accept_at_once(&fd, id, most) {
+                Came::Nobody => return,
+                Came::Some => {}
+                Came::Failed(e) => {
                     self.say_short(e);
                     return self.relieve();
                 }
+            }
+            if self.turn_is_over(id) {
+                // Being ahead costs no more than the rotation would: out now, back in later.
+                if self.shared.siblings.as_ref().is_some_and(|s| s.ahead()) {
+                    return self.sit_out();
+                }
+                self.rotate(&fd, id);
             }
             if self.shared.descriptors_short() {
                 return self.relieve();
@@ -193,6 +212,43 @@ impl Worker {
                 return self.sit_out();
             }
         }
+    }
+
+    /// How many accepts go together, where that makes one system call of them: one more than there were to do last
+    /// time. A process that bounds its connections takes one at a time.
+    fn accepts_at_once(&self) -> u32 {
+        match &self.shared.siblings {
+            Some(siblings) if siblings.bounds() => 1,
+            _ => 1 + self.accepting.borrow().last,
+        }
+    }
+
+    fn accept_at_once(self: &Rc<Self>, fd: &OwnedFd, id: u8, most: u32) -> Came {
+        let mut accepted = std::mem::take(&mut self.accepting.borrow_mut().accepted);
+        self.calls.accept(fd.as_fd(), most as usize, &mut accepted);
+        let (mut came, mut count) = (Came::Nobody, 0);
+        for result in accepted.drain(..) {
+            match result {
+                Ok((socket, peer)) => {
+                    self.place(socket, peer, id);
+                    count += 1;
+                    came = came.or(Came::Some);
+                }
+                Err(Errno::AGAIN) => {}
+                // The client has gone again, or a signal came: the next one.
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => came = came.or(Came::Some),
+                Err(e) => came = Came::Failed(e),
+            }
+        }
+        let mut accepting = self.accepting.borrow_mut();
+        accepting.accepted = accepted;
+        if count > 0 {
+            accepting.last = count;
+        }
+        if let Some(listener) = accepting.listeners.iter_mut().find(|l| l.id == id) {
+            listener.since_rotation += count;
+        }
+        came
     }
 
     /// Accepts while no home worker can; whether anybody was let in. Siblings that could have are left the rest.
@@ -466,13 +522,12 @@ impl Worker {
         }
     }
 
-    /// Counts an accept; whether it was the last of this worker's turn.
+    /// Whether this worker's turn in the kernel's wait queue is over; counted anew then.
     fn turn_is_over(&self, id: u8) -> bool {
         let mut accepting = self.accepting.borrow_mut();
         let Some(listener) = accepting.listeners.iter_mut().find(|l| l.id == id) else {
             return false;
         };
-        listener.since_rotation += 1;
         let over = listener.since_rotation >= TURN;
         if over {
             listener.since_rotation = 0;

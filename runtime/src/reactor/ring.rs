@@ -3,7 +3,11 @@
 //! Readiness stays with epoll, so a parked connection costs what it costs there and neighbours can harvest. The ring is a
 //! way to make calls together: every operation is told not to wait (`MSG_DONTWAIT`), so all of them are complete when the
 //! call that submitted them returns. Nothing is ever in flight outside of it: there is nothing to cancel, and a buffer need
-//! live no longer than the call. Accepting stays accept4(2): before Linux 6.10 a ring's waits whatever its socket says.
+//! live no longer than the call. Where accepts would wait whatever they are told (before Linux 6.10), accepting stays
+//! accept4(2).
+
+mod accept;
+pub(crate) use accept::Accepted;
 
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 use rustix::io::Errno;
@@ -24,6 +28,9 @@ pub(crate) struct Ring {
     ring: IoUring,
     entries: usize,
     input: Box<[u8]>,
+    accepts: bool,
+    peers: Box<[accept::Peer]>,
+    accepted: Vec<io::Result<usize>>,
 }
 
 impl Ring {
@@ -52,11 +59,19 @@ impl Ring {
         if !needed.iter().all(|code| probe.is_supported(*code)) {
             return Err(Errno::OPNOTSUPP.into());
         }
-        Ok(Self {
+        let mut ring = Self {
             ring,
             entries: entries as usize,
             input: vec![0; TOGETHER * STRIDE].into(),
-        })
+            accepts: false,
+            peers: Box::default(),
+            accepted: Vec::new(),
+        };
+        ring.accepts = probe.is_supported(opcode::Accept::CODE) && ring.probe_accept();
+        if ring.accepts {
+            ring.peers = [accept::Peer::UNKNOWN; accept::ACCEPTS].into();
+        }
+        Ok(ring)
     }
 
     /// Receives once from each of `count` sockets, at most [`TOGETHER`]; `results` are what recv(2) would have returned.
@@ -203,7 +218,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     /// `None` where the kernel or a container does not allow it.
-    fn ring(entries: u32) -> Option<Ring> {
+    pub(super) fn ring(entries: u32) -> Option<Ring> {
         Ring::with_entries(entries)
             .inspect_err(|e| eprintln!("skipped: io_uring: {e}"))
             .ok()

@@ -10,14 +10,16 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// accept4(2), non-blocking and close-on-exec. A local peer counts as 127.0.0.1.
+/// accept4(2), non-blocking and close-on-exec.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errno> {
     let (fd, peer) =
         rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    Ok((
-        fd,
-        peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-    ))
+    Ok((fd, ip_or_local(peer)))
+}
+
+/// A local peer counts as 127.0.0.1.
+pub(crate) fn ip_or_local(peer: Option<SocketAddrAny>) -> IpAddr {
+    peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// accept4(2) with the peer's whole address, for IP listeners.

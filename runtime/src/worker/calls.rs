@@ -6,8 +6,10 @@
 
 use crate::reactor::choice::Backend;
 use crate::sys::socket;
+use rustix::io::Errno;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::net::IpAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 #[cfg_attr(
@@ -23,6 +25,9 @@ pub(crate) struct Claimed {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
+
+/// An accepted connection and who it is.
+pub(crate) type Accepted = Result<(OwnedFd, IpAddr), Errno>;
 
 /// How a worker makes its calls.
 pub(crate) struct Calls {
@@ -47,6 +52,19 @@ impl Calls {
     #[inline]
     pub(crate) fn batched(&self) -> Option<&Batched> {
         self.batched.as_ref()
+    }
+
+    /// accept4(2), non-blocking: `most` times in one system call where that can be had, otherwise once.
+    pub(crate) fn accept(
+        &self,
+        listener: BorrowedFd<'_>,
+        most: usize,
+        results: &mut Vec<Accepted>,
+    ) {
+        let batched = self.batched.as_ref();
+        if !batched.is_some_and(|batched| batched.accept(listener, most, results)) {
+            results.push(socket::accept(listener));
+        }
     }
 
     /// recv(2), non-blocking.

@@ -2,8 +2,9 @@
 //!
 //! `home` is what others may see of it, `turn` its loop, `dispatch` what an event, a timeout or the end of a burst
 //! does to a connection, `rescue` how a neighbour serves the connections of a worker that is stuck. `reserve` is the
-//! life of the other threads, `duties` what each of them does, `monitor` how one of them finds workers that are stuck, `steal` how workers share what one of
-//! them cannot do alone, `coalesce` when one wake may do for several, `calls` how the kernel is asked.
+//! life of the other threads, `duties` what each of them does, `monitor` how one of them finds workers that are stuck,
+//! `steal` how workers share what one of them cannot do alone, `slow` for how long slow handlers are remembered,
+//! `coalesce` when one wake may do for several, `calls` how the kernel is asked.
 
 pub(crate) mod calls;
 mod coalesce;
@@ -13,6 +14,7 @@ mod home;
 mod monitor;
 mod rescue;
 pub(crate) mod reserve;
+mod slow;
 mod steal;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -87,15 +89,14 @@ pub(crate) struct Worker {
     pub(crate) crowded: Cell<bool>,
     /// The service that has put something off.
     behind: Cell<Option<u8>>,
-    /// When the present group of bursts began, in nanoseconds.
-    group_began: Cell<u64>,
+    /// When the present bursts began, in nanoseconds.
+    bursts_began: Cell<u64>,
     /// Whether there are neighbours that may be told of a backlog; when the present batch began, in nanoseconds.
     shares: bool,
     batch_began: Cell<u64>,
     coalescing: coalesce::Coalescing,
     pub(crate) calls: calls::Calls,
-    /// Until when handlers count as slow.
-    slow_until: Cell<Option<u32>>,
+    slowness: Cell<slow::Slowness>,
     /// The end of accepting has come here.
     left_once: Cell<bool>,
     /// It has accepted its last.
@@ -174,12 +175,12 @@ impl Worker {
             next_due: Cell::new(None),
             crowded: Cell::new(false),
             behind: Cell::new(None),
-            group_began: Cell::new(0),
+            bursts_began: Cell::new(0),
             shares,
             batch_began: Cell::new(0),
             coalescing: coalesce::Coalescing::new(coalescing),
             calls,
-            slow_until: Cell::new(None),
+            slowness: Cell::default(),
             left_once: Cell::new(false),
             left_listeners: Cell::new(false),
             cut_once: Cell::new(false),

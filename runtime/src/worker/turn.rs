@@ -5,7 +5,7 @@ use super::{Job, Worker};
 use crate::executor::inbox::Message;
 use crate::park::harvest::Entry;
 use crate::park::state::WRITING;
-use crate::park::wheel::{HORIZON, before};
+use crate::park::wheel::HORIZON;
 use crate::reactor::{BATCH, Event, LISTENER, WAKE, is_listener};
 use crate::sys::clock;
 use std::rc::Rc;
@@ -26,12 +26,6 @@ const _: () = assert!(LONGEST.as_millis() + (HORIZON + HORIZON / 16) as u128 <= 
 
 /// A deadline farther away than so many milliseconds is waited for by the clock of the turn's beginning.
 const FAR_MS: u64 = 4_000;
-/// A group of bursts (at most 64) that takes longer has slow handlers in it, or was not on the processor; for how many
-/// milliseconds that counts.
-const SLOW_NS: u64 = 1_000_000;
-const SLOW_FOR: u32 = 1_000;
-/// For how many milliseconds it counts that this worker was so stuck that a neighbour had to help.
-const STUCK_FOR: u32 = 60_000;
 
 /// Whether the loop goes on.
 #[derive(PartialEq, Eq)]
@@ -130,38 +124,19 @@ impl Worker {
             let claimed = &claimed[..count];
             let slots = &self.home.slots;
             batched.receive(count, |n| slots.claimed(claimed[n].index).fd());
+            self.begin_bursts();
             for (n, claimed) in claimed.iter().enumerate() {
                 batched.begin(*claimed, n);
                 self.start(&self.home, claimed.index, claimed.generation);
                 batched.begun();
             }
             // Slow ones are not claimed before their turn: neighbours may have them.
-            if !self.is_quick() {
+            if !self.were_quick() {
                 self.crowded.set(false);
             }
             self.share_now(at, events.len());
         }
         at..events.len()
-    }
-
-    /// Several connections are served: services may put off what comes cheaper for many at once.
-    fn begin_group(&self) {
-        let now = self.now.get();
-        if self.home.stuck.load(Ordering::Relaxed) && self.home.stuck.swap(false, Ordering::Relaxed)
-        {
-            self.is_slow_for(STUCK_FOR);
-        }
-        if self
-            .slow_until
-            .get()
-            .is_some_and(|until| !before(now, until))
-        {
-            self.slow_until.set(None);
-        }
-        if self.slow_until.get().is_none() {
-            self.group_began.set(clock::monotonic_ns());
-            self.crowded.set(true);
-        }
     }
 
     /// A service has put something off. One at a time: another one catches up now.
@@ -182,25 +157,6 @@ impl Worker {
     fn catch_up(self: &Rc<Self>, service: u8) {
         if let Some(service) = self.service(service) {
             service.catch_up(self);
-        }
-    }
-
-    /// Looks at the clock between two groups. Handlers that take their time make answers that were put off wait for
-    /// them, so for a while nothing is put off.
-    pub(crate) fn is_quick(&self) -> bool {
-        let now = clock::monotonic_ns();
-        let quick = now - self.group_began.replace(now) < SLOW_NS;
-        if !quick {
-            self.is_slow_for(SLOW_FOR);
-        }
-        quick
-    }
-
-    /// Counted from the beginning of the turn.
-    fn is_slow_for(&self, ms: u32) {
-        let until = self.now.get().wrapping_add(ms);
-        if self.slow_until.get().is_none_or(|old| before(old, until)) {
-            self.slow_until.set(Some(until));
         }
     }
 

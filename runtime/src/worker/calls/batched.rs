@@ -1,7 +1,8 @@
 //! Calls through a ring, and the input that was received before anybody asked for it.
 
-use super::Claimed;
-use crate::reactor::ring::{ROOM, Ring, TOGETHER};
+use super::{Accepted, Claimed};
+use crate::reactor::ring::{self, ROOM, Ring, TOGETHER};
+use crate::sys::socket;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,6 +12,7 @@ use std::os::fd::BorrowedFd;
 pub(crate) struct Batched {
     ring: RefCell<Ring>,
     results: RefCell<Vec<io::Result<usize>>>,
+    accepted: RefCell<Vec<ring::Accepted>>,
     /// Whose burst begins, and where its input is.
     present: Cell<Option<(Claimed, usize)>>,
     /// Input of bursts that began without asking for it.
@@ -22,6 +24,7 @@ impl Batched {
         Ok(Self {
             ring: RefCell::new(Ring::new()?),
             results: RefCell::default(),
+            accepted: RefCell::default(),
             present: Cell::new(None),
             kept: RefCell::default(),
         })
@@ -124,6 +127,23 @@ impl Batched {
         if !self.kept.borrow().is_empty() {
             self.kept.borrow_mut().remove(&claimed);
         }
+    }
+
+    /// `false` if this kernel's accepts would wait.
+    pub(super) fn accept(
+        &self,
+        listener: BorrowedFd<'_>,
+        most: usize,
+        results: &mut Vec<Accepted>,
+    ) -> bool {
+        let mut answered = self.accepted.borrow_mut();
+        let could = self.ring.borrow_mut().accept(listener, most, &mut answered);
+        results.extend(
+            answered
+                .drain(..)
+                .map(|accepted| accepted.map(|(socket, peer)| (socket, socket::ip_or_local(peer)))),
+        );
+        could
     }
 
     pub(super) fn recv(&self, fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {

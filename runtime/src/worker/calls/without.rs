@@ -1,6 +1,6 @@
 //! Where there is no ring: nobody can have one of these.
 
-use super::Claimed;
+use super::{Accepted, Claimed};
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -35,6 +35,15 @@ impl Batched {
     }
 
     pub(crate) fn forget(&self, _claimed: Claimed) {
+        match *self {}
+    }
+
+    pub(super) fn accept(
+        &self,
+        _listener: BorrowedFd<'_>,
+        _most: usize,
+        _results: &mut Vec<Accepted>,
+    ) -> bool {
         match *self {}
     }
 
