@@ -20,17 +20,20 @@ pub(crate) struct Calls {
 impl Calls {
     /// Traces the process tree of `pid` under a closed loop. Fails where tracing is not allowed.
     pub(crate) fn count(fleet: &mut Fleet, pid: u32, depth: usize) -> io::Result<Calls> {
+        let requests = (fleet.len() * depth) as u64 * EACH;
+        Self::during(pid, || {
+            fleet.closed_loop(depth, requests, &mut |_| {})?;
+            Ok(requests)
+        })
+    }
+
+    /// Traces the process tree of `pid` under any load, which says how many requests it made.
+    pub(crate) fn during(pid: u32, load: impl FnOnce() -> io::Result<u64>) -> io::Result<Calls> {
         let counters = procfs::tree(pid)
             .into_iter()
             .map(SyscallCounter::attach)
             .collect::<io::Result<Vec<_>>>()?;
-        let some = (fleet.len() * depth) as u64;
-        fleet.closed_loop(depth, some, &mut |_| {})?;
-        for counter in &counters {
-            counter.reset();
-        }
-        let requests = some * EACH;
-        fleet.closed_loop(depth, requests, &mut |_| {})?;
+        let requests = load()?;
         let mut by_name = BTreeMap::new();
         for counter in counters {
             for (name, n) in counter.stop() {

@@ -27,7 +27,7 @@ use crate::verdict::{Verdict, exactly};
 fn slices(workload: &str) -> u64 {
     match workload {
         "wake" => 1,
-        "churn" => 2,
+        "churn" | "wrk" => 2,
         _ => 10,
     }
 }
@@ -119,6 +119,7 @@ impl Side {
                 let requests = options.requests / slices(&options.workload);
                 crate::churn::measure(&self.target, self.server.pid, options, requests.max(1))
             }
+            ("wrk", None) => crate::wrk::measure(&self.server.url, self.server.pid, options),
             (other, None) => Err(io::Error::other(format!("unknown workload `{other}`"))),
         }
     }
@@ -150,7 +151,11 @@ impl Side {
             &format!("{letter} requests/s"),
             all.requests as f64 / all.seconds,
         );
-        for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+        let known = !all.latency.is_empty();
+        for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)]
+            .into_iter()
+            .filter(|_| known)
+        {
             report.put(
                 &format!("{letter} latency {name} us"),
                 all.latency.value_at_quantile(quantile) as f64 / 1e3,
@@ -161,9 +166,16 @@ impl Side {
 
     /// Counts system calls; `None` where there is no warm fleet or tracing is not allowed.
     fn calls(&mut self, letter: &str, options: &Options, report: &mut Report) -> Option<Calls> {
-        let fleet = self.fleet.as_mut()?;
+        let (pid, url) = (self.server.pid, &self.server.url);
+        let counted = match &mut self.fleet {
+            Some(fleet) => Calls::count(fleet, pid, options.depth),
+            None if options.workload == "wrk" => {
+                Calls::during(pid, || crate::wrk::load(url, options.connections))
+            }
+            None => return None,
+        };
         let name = format!("{letter} system calls/request");
-        match Calls::count(fleet, self.server.pid, options.depth) {
+        match counted {
             Ok(calls) => {
                 report.put(&name, calls.each());
                 report.put(&format!("{letter}   of them"), calls.text());
@@ -192,7 +204,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         ));
     }
     let beside = options.workload == "beside";
-    if options.limits.calls.is_some() && !is_warm(&options.workload) {
+    if options.limits.calls.is_some() && !is_warm(&options.workload) && options.workload != "wrk" {
         return Err(io::Error::other(
             "--limit-calls needs a workload with warm connections",
         ));

@@ -29,6 +29,7 @@ mod target;
 mod throughput;
 mod verdict;
 mod wake;
+mod wrk;
 
 use std::io;
 use std::process::ExitCode;

@@ -83,7 +83,8 @@ parkade-bench COMMAND [OPTIONS]
   idle        what parked connections cost, as a slope from --low 2000 to --parked 18000; --processes N clients
               --limit-bytes B (user memory of each)  --limit-wakeups N (in 10 s)  --limit-given-back SHARE (at least)
   compare     two servers, interleaved: --a SERVER --b SERVER (default: reference) --rounds 15
-              --workload throughput|pipelined|wake|churn|beside (beside: --b is a second --a, without the parked)
+              --workload throughput|pipelined|wrk|wake|churn|beside (beside: --b is a second --a, without the parked;
+                                 wrk: warm keep-alive from that client)
               --limit RATIO      CPU per request, a / b: median of the rounds' ratios
               --limit-user US    user time per request of a, of it what the ticks say
               --limit-p50 US     how much longer the median answer of a may take than that of b
