@@ -91,6 +91,11 @@ impl<'a> Claim<'a> {
         // Before the wait is announced: from then on any thread may look the waiter up.
         slot.waiter
             .store(self.worker.waiter(slot, cx.waker(), side) + 1, Relaxed);
+        if self.home.is_one_shot() {
+            let (input, output) = self.worker.awaits(slot);
+            self.home
+                .ask_for(self.index, self.generation, input, output);
+        }
         loop {
             match slot.state.wait_for(edges, timed) {
                 Ok(()) => {

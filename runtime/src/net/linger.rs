@@ -34,7 +34,7 @@ pub(crate) fn drive(worker: &Worker, home: &Home, index: u32, generation: u32) {
             Ok(0) => return home.close(index),
             Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                if slot.state.rest(LINGERING, READY) == Rest::Resting {
+                if home.rest(index, generation, LINGERING, READY) == Rest::Resting {
                     home.counters.lingering.add(1);
                     return home.relink(index, generation, worker);
                 }

@@ -96,7 +96,9 @@ pub(crate) fn drive(worker: &Rc<Worker>, home: &Home, index: u32, generation: u3
                     .store(worker.now.get().wrapping_add(ms), Relaxed);
                 // The rest may be taken up by anybody from the moment the slot is at rest.
                 home.with_rare(cold, |rare| rare.writing = Some((output, then)));
-                if slot.state.rest(WRITING, WREADY) == crate::park::state::Rest::Resting {
+                if home.rest(index, generation, WRITING, WREADY)
+                    == crate::park::state::Rest::Resting
+                {
                     home.counters.writing.add(1);
                     return home.relink(index, generation, worker);
                 }

@@ -3,7 +3,7 @@
 /// How a runtime waits for its connections and talks to the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Backend {
-    /// What the environment's `PARKADE_BACKEND` names (`epoll` or `io_uring`), or what was measured to be best on this kind
+    /// What the environment's `PARKADE_BACKEND` names (`epoll`, `epoll-oneshot` or `io_uring`), or what was measured to be best on this kind
     /// of kernel: epoll, see benches/RESULTS.md.
     #[default]
     Auto,
@@ -12,6 +12,8 @@ pub enum Backend {
     /// Readiness from epoll(7); receives and sends through io_uring(7), those of many connections in one system call. A
     /// kernel that has no io_uring or does not allow it gives one warning and [`Backend::Epoll`].
     IoUring,
+    /// epoll(7) with `EPOLLONESHOT`: every rest asks the kernel anew. For measurements of what registering once is worth.
+    EpollOneShot,
 }
 
 impl std::fmt::Display for Backend {
@@ -20,6 +22,7 @@ impl std::fmt::Display for Backend {
             Backend::Auto => "auto",
             Backend::Epoll => "epoll",
             Backend::IoUring => "io_uring",
+            Backend::EpollOneShot => "epoll-oneshot",
         })
     }
 }
@@ -31,11 +34,13 @@ impl Backend {
     /// What is worked with, and why.
     pub(crate) fn resolve(self) -> (Backend, &'static str) {
         match self {
-            Backend::Epoll | Backend::IoUring => (self, "as configured"),
+            Backend::Epoll | Backend::IoUring | Backend::EpollOneShot => (self, "as configured"),
             Backend::Auto => match std::env::var(VARIABLE).as_deref() {
                 Ok("io_uring") => (Backend::IoUring, "by PARKADE_BACKEND"),
                 Ok("epoll") => (Backend::Epoll, "by PARKADE_BACKEND"),
-                _ => (Backend::Epoll, "measured to be the best here"),
+                Ok("epoll-oneshot") => (Backend::EpollOneShot, "by PARKADE_BACKEND"),
+                Ok(_) => (Backend::Epoll, "PARKADE_BACKEND names no backend"),
+                Err(_) => (Backend::Epoll, "measured to be the best here"),
             },
         }
     }

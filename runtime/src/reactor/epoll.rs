@@ -1,4 +1,7 @@
-//! epoll(7): registered once, edge-triggered, woken through an eventfd that is never read.
+//! epoll(7), woken through an eventfd that is never read.
+//!
+//! Connections are registered once, edge-triggered. The other way, one event for each time it is asked for (`EPOLLONESHOT`),
+//! costs an epoll_ctl(2) per rest; it is here so that this can be measured.
 
 use super::{BATCH, Event, IN, Interest, OUT, Pollset, RDHUP, WAKE};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -13,6 +16,8 @@ use std::time::Duration;
 pub(crate) struct Epoll {
     epoll: OwnedFd,
     wake: OwnedFd,
+    /// How connections' events come.
+    trigger: EventFlags,
 }
 
 thread_local! {
@@ -23,6 +28,15 @@ thread_local! {
 impl Epoll {
     /// Opens both descriptors, close-on-exec.
     pub(crate) fn new() -> io::Result<Self> {
+        Self::with(EventFlags::ET)
+    }
+
+    /// The same; connections tell of one event for each time they are asked.
+    pub(crate) fn one_shot() -> io::Result<Self> {
+        Self::with(EventFlags::ONESHOT)
+    }
+
+    fn with(trigger: EventFlags) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(
@@ -31,14 +45,19 @@ impl Epoll {
             EventData::new_u64(WAKE),
             EventFlags::IN | EventFlags::ET,
         )?;
-        Ok(Self { epoll, wake })
+        Ok(Self {
+            epoll,
+            wake,
+            trigger,
+        })
     }
 
-    fn flags(interest: Interest) -> EventFlags {
-        let connection = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+    fn flags(&self, interest: Interest) -> EventFlags {
+        let connection = EventFlags::IN | EventFlags::RDHUP | self.trigger;
         match interest {
             Interest::Connection => connection,
             Interest::ConnectionOut => connection | EventFlags::OUT,
+            Interest::Output => EventFlags::OUT | self.trigger,
             Interest::Listener => EventFlags::IN | EventFlags::EXCLUSIVE,
             Interest::CommonListener => EventFlags::IN,
             Interest::Pollset => EventFlags::IN,
@@ -52,7 +71,7 @@ impl Pollset for Epoll {
             &self.epoll,
             fd,
             EventData::new_u64(token),
-            Self::flags(interest),
+            self.flags(interest),
         )?)
     }
 
@@ -61,7 +80,7 @@ impl Pollset for Epoll {
             &self.epoll,
             fd,
             EventData::new_u64(token),
-            Self::flags(interest),
+            self.flags(interest),
         )?)
     }
 
@@ -104,6 +123,10 @@ impl Pollset for Epoll {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.epoll.as_fd())
+    }
+
+    fn is_one_shot(&self) -> bool {
+        self.trigger == EventFlags::ONESHOT
     }
 
     fn wake(&self) {

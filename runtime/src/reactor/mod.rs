@@ -12,6 +12,7 @@ pub(crate) mod mock;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 pub(crate) mod ring;
 
+use choice::Backend;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(crate) enum Interest {
     Connection,
     /// The same and output edges.
     ConnectionOut,
+    /// Output alone: for a pollset that is asked for each event anew, and would tell of input again and again.
+    Output,
     /// Input, level-triggered, one of several waiting pollsets is woken.
     Listener,
     /// The same, and every waiting pollset is woken.
@@ -65,6 +68,18 @@ pub(crate) trait Pollset: Send + Sync {
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
     /// Ends the current or the next wait, which then reports [`WAKE`].
     fn wake(&self);
+    /// Whether a connection's event ends its interest until [`Pollset::modify`] asks for the next one.
+    fn is_one_shot(&self) -> bool {
+        false
+    }
+}
+
+/// A pollset of the kind that `backend`, which is not [`Backend::Auto`], works with.
+pub(crate) fn open(backend: Backend) -> io::Result<Box<dyn Pollset>> {
+    Ok(Box::new(match backend {
+        Backend::EpollOneShot => epoll::Epoll::one_shot()?,
+        Backend::Auto | Backend::Epoll | Backend::IoUring => epoll::Epoll::new()?,
+    }))
 }
 
 /// The token of the wake descriptor.

@@ -166,7 +166,7 @@ impl Worker {
         let slot = home.slots.claimed(index);
         slot.deadline
             .store(keepalive.deadline(self.now.get()), Ordering::Relaxed);
-        match slot.state.rest(PARKED, state::READY | state::RDHUP) {
+        match home.rest(index, generation, PARKED, state::READY | state::RDHUP) {
             Rest::Resting => {
                 home.relink(index, generation, self);
                 if !self.shared.running() {
@@ -218,7 +218,7 @@ impl Worker {
             }
             slot.state.revive();
             let kind = PARKED | was.0 & SILENT;
-            return match slot.state.rest(kind, state::READY | state::RDHUP) {
+            return match home.rest(index, generation, kind, state::READY | state::RDHUP) {
                 Rest::Resting => home.relink(index, generation, self),
                 Rest::Again(_) => self.queue(Job::Start {
                     home: home.id,

@@ -8,7 +8,7 @@ use crate::net::written::Written;
 use crate::park::batch::Batch;
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
-use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY};
+use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY, WRITING};
 use crate::park::wheel::before;
 use crate::reactor::{Interest, Pollset, token};
 use crate::worker::Worker;
@@ -33,6 +33,8 @@ pub(crate) enum Registration {
 pub(crate) struct Home {
     pub(crate) id: u16,
     pub(crate) pollset: Box<dyn Pollset>,
+    /// The pollset has to be asked for each event of a connection.
+    one_shot: bool,
     pub(crate) harvest: HarvestWord,
     pub(crate) slots: SlotStore,
     pub(crate) inbox: Inbox,
@@ -67,6 +69,7 @@ impl Home {
     ) -> io::Result<Self> {
         Ok(Self {
             id,
+            one_shot: pollset.is_one_shot(),
             pollset,
             harvest: HarvestWord::new(),
             slots: SlotStore::new(capacity, now)?,
@@ -163,6 +166,48 @@ impl Home {
                 Rest::Again(_) => slot.state.mark(0, READY | WREADY | RDHUP),
             };
             how = Registration::Renewed;
+        }
+    }
+
+    /// Lays a claimed connection to rest, see [`StateWord::rest`](crate::park::state::StateWord::rest).
+    #[inline(always)]
+    pub(crate) fn rest(&self, index: u32, generation: u32, kind: u64, unless: u64) -> Rest {
+        if self.one_shot {
+            // Before: from its rest on it is anybody's. What comes in between makes it rest again.
+            self.ask_again(
+                index,
+                generation,
+                match kind {
+                    WRITING => Interest::Output,
+                    _ => Interest::Connection,
+                },
+            );
+        }
+        self.slots.claimed(index).state.rest(kind, unless)
+    }
+
+    /// A task is about to await edges of a claimed connection: output, or input with output or without.
+    #[cold]
+    pub(crate) fn ask_for(&self, index: u32, generation: u32, input: bool, output: bool) {
+        let interest = match (input, output) {
+            (false, _) => Interest::Output,
+            (true, true) => Interest::ConnectionOut,
+            (true, false) => Interest::Connection,
+        };
+        self.ask_again(index, generation, interest);
+    }
+
+    /// Whether each event has to be asked for.
+    #[inline]
+    pub(crate) fn is_one_shot(&self) -> bool {
+        self.one_shot
+    }
+
+    #[cold]
+    fn ask_again(&self, index: u32, generation: u32, interest: Interest) {
+        let fd = self.slots.claimed(index).fd();
+        if let Err(e) = self.pollset.modify(fd, token(generation, index), interest) {
+            tracing::error!(target: "parkade", "asking the pollset for a connection's next event: {e}");
         }
     }
 

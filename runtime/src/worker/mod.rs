@@ -114,7 +114,7 @@ pub(crate) struct Worker {
 }
 
 /// What awaits the edges of one connection.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Waiter {
     input: Option<Waker>,
     output: Option<Waker>,
@@ -257,6 +257,14 @@ impl Worker {
         waiters.insert(waiter) as u32
     }
 
+    /// Which sides of `slot` are waited for: input, output.
+    pub(crate) fn awaits(&self, slot: &Slot) -> (bool, bool) {
+        let waiters = self.waiters.borrow();
+        let key = slot.waiter.load(Relaxed).checked_sub(1);
+        let waiter = key.and_then(|key| waiters.get(key as usize));
+        waiter.map_or((false, false), |w| (w.input.is_some(), w.output.is_some()))
+    }
+
     /// The burst of `slot` is over.
     #[inline]
     pub(crate) fn forget_waiter(&self, slot: &Slot) {
@@ -279,9 +287,11 @@ impl Worker {
         }
     }
 
-    /// Wakes both sides: whichever has nothing to do waits on.
+    /// Wakes both sides: whichever has nothing to do waits on, and says so again.
     fn wake_waiter(&self, key: u32) {
-        let waiter = self.waiters.borrow().get(key as usize).cloned();
+        let mut waiters = self.waiters.borrow_mut();
+        let waiter = waiters.get_mut(key as usize).map(std::mem::take);
+        drop(waiters);
         if let Some(Waiter { input, output }) = waiter {
             if let Some(output) = output.filter(|o| input.as_ref().is_none_or(|i| !i.will_wake(o)))
             {
