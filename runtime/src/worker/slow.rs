@@ -1,10 +1,9 @@
-//! For how long handlers count as slow: a moment at first, longer while it goes on.
+//! For how long handlers count as slow.
 //!
 //! Answers that were put off wait for whoever is slow among the others, so nothing is put off for a while after a group of
 //! bursts took its time. The clock alone cannot tell a slow handler from a thread that was not on its processor, or was
-//! being watched: the first group that took long makes the worker look at its own use of the processor too, for a second;
-//! only who then worked that long, or waited of its own accord, is slow. Who is slow again soon after a penalty counts as
-//! slow twice as long each time.
+//! being watched: so the first group that took long counts for a moment only, and makes the worker look at its own use of
+//! the processor too, for a second. Who then worked that long, or waited of its own accord, is slow, and that counts.
 
 use super::Worker;
 use crate::park::wheel::before;
@@ -14,11 +13,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A group of bursts (at most 64) that takes longer is looked at.
 const SLOW_NS: u64 = 1_000_000;
-/// Milliseconds of a first penalty, and of the longest.
-const FIRST: u32 = 16;
-const LONGEST: u32 = 1_000;
-/// Milliseconds after a penalty in which being slow again makes it a longer one.
-const SOON: u32 = 1_000;
+/// Milliseconds for which a group that took long counts: if nobody knows why, and if it was slow.
+const MOMENT: u32 = 16;
+const SLOW: u32 = 1_000;
+/// For how many milliseconds the use of the processor is looked at after a group that took long.
+const WATCH: u32 = 1_000;
 /// For how many milliseconds it counts that this worker was so stuck that a neighbour had to help.
 const STUCK: u32 = 60_000;
 
@@ -69,10 +68,8 @@ pub(super) struct Slowness {
     /// Until when the use of the processor is looked at; what it was when the present bursts began.
     watched: Option<u32>,
     used: Option<Usage>,
-    /// When the present penalty ends.
+    /// Until when handlers count as slow.
     until: Option<u32>,
-    /// The last penalty, and when it ended.
-    last: Option<(u32, u32)>,
 }
 
 impl Slowness {
@@ -80,13 +77,6 @@ impl Slowness {
     fn holds(&mut self, now: u32) -> bool {
         if self.until.is_some_and(|until| !before(now, until)) {
             self.until = None;
-        }
-        // Long past, and it must not come round with the clock.
-        if let Some((_, ended)) = self.last
-            && self.until.is_none()
-            && now.wrapping_sub(ended) > SOON
-        {
-            self.last = None;
         }
         self.until.is_some()
     }
@@ -101,39 +91,28 @@ impl Slowness {
 
     /// A group of bursts took its time, and now so much has been used; whether they were quick all the same.
     fn took_long(&mut self, now: u32, used: Usage) -> bool {
-        self.watched = Some(now.wrapping_add(SOON));
-        // The first one is not judged: nobody knows what it began with.
-        let quick = self.used.take().is_none_or(|before| {
-            used.waits == before.waits && used.busy_ns - before.busy_ns < SLOW_NS
-        });
+        self.watched = Some(now.wrapping_add(WATCH));
+        let Some(before) = self.used.take() else {
+            self.counts(now, MOMENT);
+            return false;
+        };
+        let quick = used.waits == before.waits && used.busy_ns - before.busy_ns < SLOW_NS;
         if !quick {
-            self.slow(now);
+            self.counts(now, SLOW);
         }
         quick
     }
 
-    /// A group of bursts was slow.
-    fn slow(&mut self, now: u32) {
-        if self.holds(now) {
-            return;
-        }
-        let ms = match self.last {
-            Some((ms, _)) => (2 * ms).min(LONGEST),
-            None => FIRST,
-        };
-        self.penalise(now, ms);
-    }
-
     /// A neighbour had to help.
     fn stuck(&mut self, now: u32) {
-        self.penalise(now, STUCK);
-        self.last = Some((LONGEST, now.wrapping_add(STUCK)));
+        self.counts(now, STUCK);
     }
 
-    fn penalise(&mut self, now: u32, ms: u32) {
+    fn counts(&mut self, now: u32, ms: u32) {
         let until = now.wrapping_add(ms);
-        self.until = Some(until);
-        self.last = Some((ms, until));
+        if self.until.is_none_or(|old| before(old, until)) {
+            self.until = Some(until);
+        }
     }
 }
 
@@ -141,75 +120,50 @@ impl Slowness {
 mod tests {
     use super::*;
 
-    /// Asks every millisecond from `from` on until it does not hold.
-    fn ends(slowness: &mut Slowness, from: u32) -> u32 {
-        let mut now = from;
-        while slowness.holds(now) {
-            now = now.wrapping_add(1);
+    /// Asks every millisecond from `from` on until it does not hold; for how long it did.
+    fn held(slowness: &mut Slowness, from: u32) -> u32 {
+        (0..)
+            .find(|ms| !slowness.holds(from.wrapping_add(*ms)))
+            .unwrap_or(0)
+    }
+
+    fn used(busy_ms: u64, waits: u64) -> Usage {
+        Usage {
+            busy_ns: 1_000_000 * busy_ms,
+            waits,
         }
-        now
     }
 
     #[test]
-    fn one_slow_group_is_soon_forgotten_and_many_are_not() {
+    fn what_nobody_knows_the_reason_of_counts_for_a_moment() {
         let mut slowness = Slowness::default();
-        // The clock comes round in the middle of it.
-        let mut now = u32::MAX - 100;
-        let mut penalties = Vec::new();
-        for _ in 0..9 {
-            slowness.slow(now);
-            let end = ends(&mut slowness, now);
-            penalties.push(end.wrapping_sub(now));
-            now = end.wrapping_add(SOON);
-        }
-        assert_eq!(penalties, [16, 32, 64, 128, 256, 512, 1000, 1000, 1000]);
-        now = now.wrapping_add(1);
-        assert!(!slowness.holds(now));
-        slowness.slow(now);
-        assert_eq!(ends(&mut slowness, now).wrapping_sub(now), FIRST);
-    }
-
-    #[test]
-    fn being_slow_within_a_penalty_changes_nothing() {
-        let mut slowness = Slowness::default();
-        slowness.slow(0);
-        slowness.slow(5);
-        assert_eq!(ends(&mut slowness, 0), FIRST);
-        slowness.slow(FIRST);
-        assert_eq!(ends(&mut slowness, FIRST), 3 * FIRST);
+        // The clock comes round meanwhile.
+        let now = u32::MAX - 5;
+        assert!(!slowness.took_long(now, used(9, 9)));
+        assert_eq!(held(&mut slowness, now), MOMENT);
+        assert!(slowness.watches(now.wrapping_add(WATCH - 1)));
+        assert!(!slowness.watches(now.wrapping_add(WATCH)));
     }
 
     #[test]
     fn only_who_worked_or_waited_is_slow() {
-        let used = |busy_ms: u64, waits| Usage {
-            busy_ns: 1_000_000 * busy_ms,
-            waits,
-        };
-        let mut slowness = Slowness::default();
-        let mut judge = |now, from: Usage, to| {
-            if slowness.watches(now) {
-                slowness.used = Some(from);
-            }
-            let quick = slowness.took_long(now, to);
-            assert_eq!(quick, !slowness.holds(now));
-            quick
-        };
-        // The first one, whatever it was.
-        assert!(judge(0, used(5, 5), used(9, 9)));
-        assert!(judge(500, used(9, 9), used(9, 9)), "not on the processor");
-        assert!(!judge(1_000, used(9, 9), used(10, 9)), "worked");
-        assert!(!judge(1_500, used(10, 9), used(10, 10)), "waited");
-        // A second after the last one.
-        assert!(judge(2_500, used(10, 10), used(20, 20)));
+        for (to, ms) in [(used(9, 9), 0), (used(10, 9), SLOW), (used(9, 10), SLOW)] {
+            let mut slowness = Slowness::default();
+            slowness.took_long(0, used(1, 1));
+            assert!(slowness.watches(500));
+            slowness.used = Some(used(9, 9));
+            assert_eq!(slowness.took_long(500, to), ms == 0);
+            assert_eq!(held(&mut slowness, 500), ms);
+            // Watched for longer.
+            assert!(slowness.watches(500 + WATCH - 1));
+        }
     }
 
     #[test]
-    fn being_stuck_counts_for_a_minute_and_then_for_the_longest() {
+    fn being_stuck_counts_for_a_minute() {
         let mut slowness = Slowness::default();
-        slowness.slow(0);
         slowness.stuck(1);
-        assert_eq!(ends(&mut slowness, 1), 1 + STUCK);
-        slowness.slow(1 + STUCK);
-        assert_eq!(ends(&mut slowness, 1 + STUCK), 1 + STUCK + LONGEST);
+        slowness.took_long(2, used(1, 1));
+        assert_eq!(held(&mut slowness, 1), STUCK);
     }
 }
