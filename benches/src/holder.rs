@@ -2,14 +2,17 @@
 //!
 //! A holder is this binary again (command `hold`). Told a count on its input it opens connections up to it, asks each
 //! once and answers `held`; told `ask` it answers how many of them still answer, told `wave` the same of all asked at
-//! once and the microseconds of the slowest answer; it ends when its input ends.
+//! once and the microseconds of the slowest answer; told `speak RATE REQUESTS NUMBER` it answers, when random ones of them
+//! have spoken, how long that took them (nanoseconds:count, ...); it ends when its input ends.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use crate::affinity;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, histogram};
 use crate::options::Options;
 use crate::report::progress;
 use crate::target::Target;
@@ -142,6 +145,59 @@ impl Crowd {
     }
 }
 
+impl Crowd {
+    /// Random connections speak, `rate` a second and `requests` in all; how long answers took, and how many processes
+    /// failed.
+    pub(crate) fn speak(
+        &mut self,
+        rate: u64,
+        requests: u64,
+    ) -> io::Result<(Histogram<u64>, usize)> {
+        let parts = self.holders.len() as u64;
+        let part = |all: u64| (all / parts).max(1);
+        for (n, holder) in self.holders.iter_mut().enumerate() {
+            holder.tell(&format!(
+                "speak {} {} {}",
+                part(rate),
+                part(requests),
+                n + 1
+            ))?;
+        }
+        let (mut all, mut failed) = (histogram()?, 0);
+        for holder in &mut self.holders {
+            let Ok(answer) = holder.answer() else {
+                failed += 1;
+                continue;
+            };
+            for pair in answer.split(',') {
+                let (ns, count) = pair.split_once(':').unwrap_or(("", ""));
+                let ns = ns.parse().map_err(io::Error::other)?;
+                all.saturating_record_n(ns, count.parse().map_err(io::Error::other)?);
+            }
+        }
+        Ok((all, failed))
+    }
+}
+
+/// As `speak` says.
+fn spoken(fleet: &mut Fleet, words: &str) -> io::Result<String> {
+    let numbers: Result<Vec<u64>, _> = words.split(' ').map(str::parse).collect();
+    let [rate, requests, number] = numbers.map_err(io::Error::other)?[..] else {
+        return Err(io::Error::other("speak RATE REQUESTS NUMBER"));
+    };
+    fleet.latency.reset();
+    crate::wake::speak(fleet, rate.max(1), requests, number)?;
+    let pairs = fleet.latency.iter_recorded();
+    let pairs = pairs.map(|v| {
+        format!(
+            "{}:{}",
+            v.value_iterated_to(),
+            v.count_since_last_iteration()
+        )
+    });
+    Ok(pairs.collect::<Vec<_>>().join(","))
+}
+
 /// The inner `hold` command.
 pub(crate) fn hold(options: &Options) -> io::Result<()> {
     let url = options
@@ -157,6 +213,9 @@ pub(crate) fn hold(options: &Options) -> io::Result<()> {
                 fleet.latency.reset();
                 let answered = fleet.alive_at_once()?;
                 println!("{answered} {}", fleet.latency.max() / 1_000);
+            }
+            line if line.starts_with("speak ") => {
+                println!("{}", spoken(&mut fleet, &line["speak ".len()..])?);
             }
             count => {
                 let count = count.parse().map_err(io::Error::other)?;

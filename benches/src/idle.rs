@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 }
 
 /// Growth per connection of the slab caches that matter: both ends, as both are on this machine.
-fn kernel(
+pub(crate) fn kernel(
     report: &mut Report,
     low: Option<&BTreeMap<String, u64>>,
     high: Option<&BTreeMap<String, u64>>,

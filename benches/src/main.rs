@@ -15,6 +15,7 @@ mod fleet;
 mod holder;
 mod idle;
 mod launch;
+mod million;
 mod options;
 mod peers;
 mod procfs;
@@ -91,6 +92,7 @@ fn run(options: &Options) -> io::Result<bool> {
             }
         },
         "idle" => idle::run(options)?,
+        "million" => million::run(options)?,
         "beside" => beside::run(options)?,
         "blocking" => blocking::run(options)?,
         "steady" => steady::run(options)?,

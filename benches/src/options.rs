@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) processes: usize,
     /// Last byte of the first source address of a client process.
     pub(crate) source: u8,
+    /// Seconds.
+    pub(crate) hold: u64,
     pub(crate) vary: bool,
     pub(crate) pin_server: Option<usize>,
     pub(crate) pin_client: usize,
@@ -65,6 +67,8 @@ pub(crate) struct Limits {
     pub(crate) gain: Option<f64>,
     pub(crate) bytes: Option<f64>,
     pub(crate) wakeups: Option<f64>,
+    pub(crate) idle_cpu: Option<f64>,
+    pub(crate) memory: Option<f64>,
     pub(crate) given_back: Option<f64>,
 }
 
@@ -82,6 +86,10 @@ parkade-bench COMMAND [OPTIONS]
               --limit RATIO (with / without); none of the parked may be lost
   idle        what parked connections cost, as a slope from --low 2000 to --parked 18000; --processes N clients
               --limit-bytes B (user memory of each)  --limit-wakeups N (in 10 s)  --limit-given-back SHARE (at least)
+  million     --parked 1000000 of several processes on both sides: --children 64 of the server, memory beyond the first
+              --low 2000, then --hold SECONDS of silence, one question to each, --requests 600000 at --rate 20000
+              --limit-bytes B (user memory of each)  --limit-mb MB (of all, beyond the empty server)
+              --limit-idle-cpu MS (of all children, each second)
   compare     two servers, interleaved: --a SERVER --b SERVER (default: reference) --rounds 15
               --workload throughput|pipelined|wrk|wake|churn|beside (beside: --b is a second --a, without the parked;
                                  wrk: warm keep-alive from that client)
@@ -144,6 +152,7 @@ impl Options {
             low: 2_000,
             processes: 0,
             source: 1,
+            hold: 0,
             vary: false,
             pin_server: None,
             pin_client: affinity::cores() - 1,
@@ -198,6 +207,7 @@ impl Options {
                 }
                 Long("a") => o.a = parser.value()?.string()?,
                 Long("b") => o.b = Some(parser.value()?.string()?),
+                Long("hold") => o.hold = parser.value()?.parse()?,
                 Long("vary") => o.vary = true,
                 Long("limit") => o.limits.ratio = Some(parser.value()?.parse()?),
                 Long("limit-user") => o.limits.user = Some(parser.value()?.parse()?),
@@ -208,6 +218,8 @@ impl Options {
                 Long("limit-worst") => o.limits.worst = Some(parser.value()?.parse()?),
                 Long("limit-bytes") => o.limits.bytes = Some(parser.value()?.parse()?),
                 Long("limit-wakeups") => o.limits.wakeups = Some(parser.value()?.parse()?),
+                Long("limit-idle-cpu") => o.limits.idle_cpu = Some(parser.value()?.parse()?),
+                Long("limit-mb") => o.limits.memory = Some(parser.value()?.parse()?),
                 Long("limit-given-back") => o.limits.given_back = Some(parser.value()?.parse()?),
                 other => return Err(other.unexpected()),
             }
@@ -239,6 +251,10 @@ impl Options {
         if blocks {
             self.directives.push_str(crate::blocking::DIRECTIVES);
         }
+        let million = self.command == "million";
+        if million {
+            self.directives.push_str(crate::million::DIRECTIVES);
+        }
         let skews = self.command == "skew";
         if skews {
             self.directives.push_str(crate::skew::DIRECTIVES);
@@ -254,6 +270,7 @@ impl Options {
             self.children = match self.case.as_str() {
                 "crash" => 1,
                 _ if restarts => 4,
+                _ if million => 64,
                 _ => 1,
             };
         }
@@ -274,6 +291,7 @@ impl Options {
                 "churn" if compares => 3_000,
                 "churn" => 20_000,
                 "wake" => 40_000,
+                "million" => 600_000,
                 "blocking" => 16_000,
                 "skew" => 20_000,
                 "pipelined" => 1_000_000,
@@ -298,6 +316,7 @@ impl Options {
         if self.parked == 0 {
             self.parked = match (self.command.as_str(), self.case.as_str()) {
                 ("idle", _) => 18_000,
+                ("million", _) => 1_000_000,
                 ("blocking", _) => 2_000,
                 ("restart", "parked") => 50_000,
                 ("restart", "crash") => 4_000,
@@ -317,6 +336,7 @@ impl Options {
             && (1..=1_000_000).contains(&self.rate)
             && (1..=256).contains(&self.children)
             && self.spin_us <= 1_000_000
+            && self.hold <= 86_400
             && self.processes <= 125
             && self.parked <= 2_000_000;
         if bounded {

@@ -24,11 +24,11 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
     let first_source = 2 + (turn * options.parked.div_ceil(PER_SOURCE) % 200) as u8;
     let mut fleet = Fleet::new(target.clone())?;
     fleet.open(options.parked.max(1), first_source, true)?;
-    speak(&mut fleet, options.rate, options.requests / 10)?;
+    speak(&mut fleet, options.rate, options.requests / 10, 0)?;
     fleet.latency.reset();
     let before = procfs::cpu(pid)?;
     let start = Instant::now();
-    speak(&mut fleet, options.rate, options.requests)?;
+    speak(&mut fleet, options.rate, options.requests, 0)?;
     let seconds = start.elapsed().as_secs_f64();
     let cpu = procfs::cpu(pid)? - before;
     let latency = std::mem::replace(&mut fleet.latency, histogram()?);
@@ -58,14 +58,15 @@ pub(crate) fn settle(pid: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn speak(fleet: &mut Fleet, rate: u64, requests: u64) -> io::Result<()> {
+/// `number` of several processes that do this side by side, which sleep between two requests; one alone, 0, does not.
+pub(crate) fn speak(fleet: &mut Fleet, rate: u64, requests: u64, number: u64) -> io::Result<()> {
     let start = Instant::now();
     let due_at = |n: u64| {
         start + Duration::from_nanos((u128::from(n) * 1_000_000_000 / u128::from(rate)) as u64)
     };
     // Ample for the schedule itself; a server that cannot keep up ends the run instead of stretching it.
     let end = due_at(requests) + STALL;
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64.rotate_left(number as u32);
     let mut done = Vec::new();
     let mut asked = 0;
     while asked < requests {
@@ -89,6 +90,9 @@ fn speak(fleet: &mut Fleet, rate: u64, requests: u64) -> io::Result<()> {
             };
             fleet.ask(n, due_at(asked))?;
             asked += 1;
+        }
+        if number > 0 && asked < requests {
+            fleet.pause(due_at(asked).saturating_duration_since(Instant::now()))?;
         }
         // Polling: this core is ours, and a sleep would be coarser than the times measured.
         fleet.turn(Duration::ZERO, &mut done)?;
