@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::options::Options;
 use crate::peers;
+use crate::rivals;
 use crate::target::Target;
 
 /// A server under test. One that was started here ends with this value.
@@ -77,10 +78,12 @@ impl Server {
             )));
         }
         let address = free_address()?;
-        let plan = match peers::plan(what, address, options.children, &options.directives)? {
-            Some(plan) => plan,
-            None => command(what, address)?,
+        let rival = rivals::plan(what, address, options.workers, options.rivals.as_deref())?;
+        let named = match rival {
+            Some(plan) => Some(plan),
+            None => peers::plan(what, address, options.children, &options.directives)?,
         };
+        let plan = named.map_or_else(|| command(what, address), Ok)?;
         let mut words: Vec<_> = options
             .under
             .split_whitespace()

@@ -3,7 +3,7 @@
 //! `main` picks a command; each command is a module. `fleet` holds warm connections, `holder` parked ones in processes
 //! of their own, `target` says what to ask, `procfs` reads what it cost the server, `verdict` holds it against limits,
 //! `report` prints it. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
-//! knows those with a name, `restart` does things to the server while clients ask.
+//! knows those with a name and `rivals` those on other runtimes, `restart` does things to the server while clients ask.
 
 mod affinity;
 mod beside;
@@ -23,6 +23,7 @@ mod reference;
 mod regress;
 mod report;
 mod restart;
+mod rivals;
 mod skew;
 mod stats;
 mod steady;
@@ -55,6 +56,10 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(MISSED),
+        Err(e) if rivals::is_missing(&e) => {
+            eprintln!("skipped: {e}");
+            ExitCode::SUCCESS
+        }
         Err(e) => {
             eprintln!("parkade-bench {}: {e}", options.command);
             ExitCode::FAILURE

@@ -39,6 +39,8 @@ pub(crate) struct Options {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
+    /// Where the servers on other runtimes are, if not where their package puts them.
+    pub(crate) rivals: Option<PathBuf>,
     pub(crate) echo: bool,
     pub(crate) io_uring: bool,
     pub(crate) workload: String,
@@ -123,6 +125,8 @@ exit code is 3. A verdict of compare or beside needs 15 rounds.
 All loads take  --server SERVER       what to measure
                 --pid PID             with a URL: the server's process (children are counted with it)
                 --children N          processes of a parkade-file that is started here
+                --rivals DIR          where the binaries of rival-* are (default: benches/rivals/target/release)
+                --workers N           threads of a rival-*, as of reference: 1
                 --directive LINE      one more line of its configuration; may be given again
                 --under COMMAND       runs the server that is started, like valgrind
                 --pin-server CORE     pins all its threads first; compare pins to core 0
@@ -130,7 +134,9 @@ All loads take  --server SERVER       what to measure
                 --json FILE           writes the results there too
 SERVER is one of reference, reference-uring (the same through io_uring), reference-echo, parkade-echo, parkade-hello (built beside this program), parkade-file (a
 13-byte file of the server), nginx (a `return`), nginx-file, h2o, apache2 (all three the 13-byte file), started with one
-worker; URL@PID, or in a load of its own URL, of one that runs; or a command with {addr} or {port} in it. URL is
+worker; rival-NAME, the same answer as reference on another runtime: mio, polling, polling-oneshot, monoio, monoio-uring,
+compio, smol, hyper, hyper-flush (pipelined answers in one write), axum (built apart, see benches/rivals; skipped if it is
+not); URL@PID, or in a load of its own URL, of one that runs; or a command with {addr} or {port} in it. URL is
 http://host:port/path, or echo://host:port for a server that sends the request back.
 ";
 
@@ -160,6 +166,7 @@ impl Options {
             files: Vec::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             workers: 1,
+            rivals: None,
             echo: false,
             io_uring: false,
             workload: "throughput".into(),
@@ -194,6 +201,7 @@ impl Options {
                 Long("pin-client") => o.pin_client = parser.value()?.parse()?,
                 Long("json") => o.json = Some(parser.value()?.into()),
                 Long("listen") => o.listen = parser.value()?.parse()?,
+                Long("rivals") => o.rivals = Some(parser.value()?.into()),
                 Long("workers") => o.workers = parser.value()?.parse()?,
                 Long("echo") => o.echo = true,
                 Long("io-uring") => o.io_uring = true,

@@ -13,13 +13,11 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use crate::affinity;
+use answer::ANSWER;
 
+mod answer;
 mod ring;
 
-/// What one answer is. 13 bytes of body, the size the published comparisons use.
-const ANSWER: &[u8] =
-    b"HTTP/1.1 200 OK\r\nServer: reference\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
 /// Answers sent with one call at most; a deeper pipeline takes several calls.
 const BATCH: usize = 64;
 const BUFFER: usize = 16 * 1024;

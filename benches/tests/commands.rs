@@ -264,6 +264,28 @@ fn peers_are_started_with_a_configuration_of_their_own() {
     }
 }
 
+/// Rivals are built apart, so most machines have none; then that is said in one line and nothing has failed.
+#[test]
+fn a_rival_is_measured_or_skipped() {
+    let empty = tempfile::tempdir().unwrap();
+    let little = ["--connections", "2", "--requests", "20", "--rounds", "1"];
+    let what = ["throughput", "--server", "rival-mio"];
+    let nowhere = ["--rivals", empty.path().to_str().unwrap()];
+    let output = run(&[&what[..], &little, &nowhere].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.starts_with("skipped: rival-mio "), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(output.stdout.is_empty());
+
+    let output = run(&[&what[..], &little].concat());
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let skipped = errors.starts_with("skipped: ");
+    assert!(output.status.success(), "{errors}");
+    assert!(skipped || text.contains("requests/s"), "{text}{errors}");
+}
+
 #[test]
 fn idle_judges_several_children_of_our_own_server() {
     // Built beside the bench, where it looks for it.
@@ -420,6 +442,10 @@ fn mistakes_are_explained() {
         (
             &["throughput", "--server", "nginx", "--pid", "1"],
             "--pid goes with",
+        ),
+        (
+            &["throughput", "--server", "rival-dance"],
+            "no such rival `rival-dance`",
         ),
         (&["dance"], "no such command `dance`"),
         (&["restart", "--case", "dance"], "no such case `dance`"),

@@ -12,6 +12,8 @@ mod buf;
 mod error;
 mod executor;
 mod metrics;
+#[doc(hidden)]
+pub mod micro;
 mod net;
 mod park;
 mod reactor;

@@ -8,8 +8,10 @@ mod names;
 mod parse;
 
 pub(crate) use names::Names;
+#[doc(hidden)]
+pub use parse::parse_into;
 pub use parse::{Parsed, parse};
-pub(crate) use parse::{asks_head, is_blank, parse_into};
+pub(crate) use parse::{asks_head, is_blank};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 

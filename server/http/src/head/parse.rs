@@ -47,8 +47,10 @@ pub fn parse(input: &[u8], limits: &HeadLimits) -> Parsed {
     }
 }
 
-/// The same into a head that is used again if nobody holds it any more; `None` for what is not a head (or not yet).
-pub(crate) fn parse_into(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Option<usize> {
+/// The same into a head that is used again if nobody holds it any more; `None` for what is not a head (or not yet). For
+/// the server itself, and for measurements of it.
+#[doc(hidden)]
+pub fn parse_into(head: &mut Rc<Head>, input: &[u8], limits: &HeadLimits) -> Option<usize> {
     read(head, input, limits).ok().flatten()
 }
 
