@@ -8,6 +8,8 @@
 pub(crate) mod choice;
 pub(crate) mod epoll;
 #[cfg(all(test, not(loom)))]
+pub(crate) mod kqueue;
+#[cfg(all(test, not(loom)))]
 pub(crate) mod mock;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 pub(crate) mod ring;
