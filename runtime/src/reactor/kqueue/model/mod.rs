@@ -13,7 +13,7 @@
 //! What a condition is, `probe` says. Linux tells nobody that something *happens* to a note whose condition holds, so
 //! while there is such a note, a wait looks every millisecond.
 
-mod probe;
+pub(super) mod probe;
 
 use super::Sys;
 use super::event::{ADD, CLEAR, Change, DELETE, EOF, ERROR, Filter, Happened, RECEIPT};

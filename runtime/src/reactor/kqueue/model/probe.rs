@@ -99,9 +99,14 @@ fn polled(fd: RawFd, flags: PollFlags) -> PollFlags {
     }
 }
 
-/// tcp(7), `TCP_INFO`: bytes received and bytes acknowledged by the peer. Other sockets have no such numbers; there only
-/// the amount tells.
+/// Bytes received and bytes acknowledged by the peer. Only TCP sockets have such numbers; elsewhere the amount must do.
 fn moved(fd: RawFd) -> Option<(u64, u64)> {
+    let info = tcp_info(fd)?;
+    Some((info.tcpi_bytes_received, info.tcpi_bytes_acked))
+}
+
+/// tcp(7), `TCP_INFO`.
+pub(in crate::reactor::kqueue) fn tcp_info(fd: RawFd) -> Option<libc::tcp_info> {
     // SAFETY: all zeros is a valid value of these integers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut size = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -115,7 +120,7 @@ fn moved(fd: RawFd) -> Option<(u64, u64)> {
             &raw mut size,
         )
     };
-    (got == 0).then_some((info.tcpi_bytes_received, info.tcpi_bytes_acked))
+    (got == 0).then_some(info)
 }
 
 fn borrow(fd: RawFd) -> BorrowedFd<'static> {
