@@ -8,7 +8,6 @@ use crate::metrics::WorkerCounters;
 use crate::net::accept::Siblings;
 use crate::net::turns::AcceptLock;
 use crate::reactor::choice::Backend;
-use crate::reactor::epoll::Epoll;
 use crate::sys::clock;
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
@@ -194,13 +193,14 @@ impl Builder {
             .unwrap_or(1 << 20)
             .clamp(16, 1 << 22);
         let own = u32::try_from(count * 2 + 8).unwrap_or(16);
+        let (backend, why) = self.backend.resolve();
         let mut homes = Vec::new();
         for id in 0..count {
-            let epoll =
-                Epoll::new().map_err(|e| Error::new("epoll_create", format!("worker {id}"), e))?;
+            let pollset = crate::reactor::open(backend)
+                .map_err(|e| Error::new("open a pollset", format!("worker {id}"), e))?;
             let counters = self.counters.get(id).copied();
             let now = clock::monotonic_ms();
-            let home = Home::new(id as u16, Box::new(epoll), files, now, counters)
+            let home = Home::new(id as u16, pollset, files, now, counters)
                 .map_err(|e| Error::new("map slots", format!("worker {id}"), e))?;
             homes.push(Arc::new(home));
         }
@@ -222,7 +222,6 @@ impl Builder {
         );
         shared.stealing = self.stealing;
         shared.coalescing = self.coalescing;
-        let (backend, why) = self.backend.resolve();
         (shared.backend, shared.backend_why) = (backend, why);
         tracing::info!(target: "parkade", "reactor backend {backend}: {why}");
         let shared = Arc::new(shared);

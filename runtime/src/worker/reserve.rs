@@ -9,7 +9,6 @@ use super::monitor::{Plan, Stuck, Watch};
 use super::{Home, Worker};
 use crate::executor::inbox::Message;
 use crate::metrics::WorkerCounters;
-use crate::reactor::epoll::Epoll;
 use crate::reactor::{Event, WAKE};
 use crate::runtime::Shared;
 use crate::sys::{clock, slice};
@@ -261,7 +260,7 @@ impl Reserve {
         let seat = &reserves.seats[self.seat];
         let home = Arc::new(Home::new(
             (reserves.first + self.seat) as u16,
-            Box::new(Epoll::new()?),
+            crate::reactor::open(self.shared.backend)?,
             reserves.files,
             clock::monotonic_ms(),
             seat.counters,

@@ -2,7 +2,8 @@
 //!
 //! `Kqueue` is a [`Pollset`] over [`Sys`], one call with plain values. `native` gives that call to the kernel. On Linux
 //! `model` takes it instead, which keeps to the manual's rules over real descriptors, so everything here is tested where
-//! there is no such kernel; what a kernel does beyond its manual is not.
+//! there is no such kernel; what a kernel does beyond its manual is not. Built with `--cfg kqueue_model`, whole runtimes
+//! wait with it (`PARKADE_BACKEND=kqueue`).
 //!
 //! How epoll's words are said here:
 //!
@@ -23,8 +24,10 @@
 //! any thread, also while another one waits.
 
 mod event;
-#[cfg(all(test, not(loom)))]
-mod model;
+#[cfg(all(target_os = "linux", any(kqueue_model, all(test, not(loom)))))]
+pub(crate) mod model;
+#[cfg(not(target_os = "linux"))]
+mod native;
 mod wake;
 
 use super::{BATCH, Event, IN, Interest, OUT, Pollset, RDHUP, WAKE};
@@ -227,5 +230,5 @@ fn edges(happened: &Happened) -> u8 {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
 mod tests;
