@@ -45,6 +45,7 @@ fn backend(value: &ReactorBackend) -> String {
         ReactorBackend::Auto => "auto",
         ReactorBackend::Epoll => "epoll",
         ReactorBackend::IoUring => "io_uring",
+        ReactorBackend::Kqueue => "kqueue",
     }
     .to_owned()
 }

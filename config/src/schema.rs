@@ -120,7 +120,7 @@ table! {
     "Mutex" [], 1..ANY, SERVER, "default", E, "a mechanism with an optional directory, and the locks it is for";
     "Options" [], 1..ANY, ALL, "FollowSymLinks", E, "FollowSymLinks, SymLinksIfOwnerMatch, Indexes, None, each with + or - or none with";
     "PidFile" [], 1..1, SERVER, "logs/httpd.pid", E, "the file holding the supervisor's process id";
-    "ReactorBackend" [], 1..1, SERVER, "auto", E, "auto, epoll, or io_uring: which calls of the kernel serve connections";
+    "ReactorBackend" [], 1..1, SERVER, "auto", E, "auto, epoll, io_uring or kqueue: which calls of the kernel serve connections";
     "ReceiveBufferSize" [], 1..1, SERVER, "0", E, "bytes of a socket's receive buffer, 0 for the kernel's choice";
     "RequestReadTimeout" [], 1..ANY, SV, "header=20-40,MinRate=500 body=20,MinRate=500", E, "header= and body= with times and MinRate";
     "Require" [], 1..ANY, D, "all granted", E, "all granted, all denied, ip ADDRESS..., or local";

@@ -242,6 +242,7 @@ pub enum ReactorBackend {
     Auto,
     Epoll,
     IoUring,
+    Kqueue,
 }
 
 /// One phase of `RequestReadTimeout`.

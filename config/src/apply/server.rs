@@ -143,8 +143,12 @@ impl Apply<'_> {
                     "auto" => ReactorBackend::Auto,
                     "epoll" => ReactorBackend::Epoll,
                     "io_uring" => ReactorBackend::IoUring,
+                    "kqueue" => ReactorBackend::Kqueue,
                     _ => {
-                        self.error("ReactorBackend must be auto, epoll or io_uring", word);
+                        self.error(
+                            "ReactorBackend must be auto, epoll, io_uring or kqueue",
+                            word,
+                        );
                         return true;
                     }
                 };

@@ -3,16 +3,24 @@
 //! A [`Pollset`] belongs to one worker but may be added to, and harvested, from any thread. Descriptors are
 //! registered once, edge-triggered, with a token of `generation << 32 | slot index`; the token is never a descriptor
 //! and never a pointer, so that a late event of a closed connection is recognised. `epoll` is the Linux backend,
-//! `mock` a deterministic one for tests that deliver what the script says.
+//! `kqueue` that of the BSDs and macOS, `mock` a deterministic one for tests that deliver what the script says. `system`
+//! says which of them there is.
 
 pub(crate) mod choice;
+#[cfg(target_os = "linux")]
 pub(crate) mod epoll;
+#[cfg(any(not(target_os = "linux"), kqueue_model, all(test, not(loom))))]
+pub(crate) mod kqueue;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod mock;
 #[cfg(all(target_os = "linux", feature = "io-uring"))]
 pub(crate) mod ring;
+#[cfg_attr(target_os = "linux", path = "linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "bsd.rs")]
+mod system;
 
-use choice::Backend;
+pub(crate) use system::open;
+
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -72,14 +80,6 @@ pub(crate) trait Pollset: Send + Sync {
     fn is_one_shot(&self) -> bool {
         false
     }
-}
-
-/// A pollset of the kind that `backend`, which is not [`Backend::Auto`], works with.
-pub(crate) fn open(backend: Backend) -> io::Result<Box<dyn Pollset>> {
-    Ok(Box::new(match backend {
-        Backend::EpollOneShot => epoll::Epoll::one_shot()?,
-        Backend::Auto | Backend::Epoll | Backend::IoUring => epoll::Epoll::new()?,
-    }))
 }
 
 /// The token of the wake descriptor.

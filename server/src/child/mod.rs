@@ -156,6 +156,7 @@ fn start(
             ReactorBackend::Auto => Backend::Auto,
             ReactorBackend::Epoll => Backend::Epoll,
             ReactorBackend::IoUring => Backend::IoUring,
+            ReactorBackend::Kqueue => Backend::Kqueue,
         })
         .coalescing(*config.wake_coalescing)
         .counters(board.workers(place.record).iter().collect())
