@@ -73,8 +73,12 @@ fn keep(conn: &mut Conn, input: Vec<u8>) {
 /// Serves until there is nothing to do.
 pub(crate) async fn serve(mut conn: Conn) -> parkade::Result<Next> {
     let mut input = bytes(&mut conn);
+    // An event may come twice: then nothing has changed, the deadline neither.
+    let until = Keepalive::at(conn.parked_until());
+    let mut news = false;
     loop {
         while let Some(chunk) = conn.recv_ready().await? {
+            news = true;
             input.extend_from_slice(chunk.filled());
         }
         let Some(end) = input.iter().position(|b| *b == b'\n') else {
@@ -82,8 +86,9 @@ pub(crate) async fn serve(mut conn: Conn) -> parkade::Result<Next> {
                 return Ok(Next::Close(conn));
             }
             keep(&mut conn, input);
-            return Ok(Next::Park(conn, KEEPALIVE));
+            return Ok(Next::Park(conn, if news { KEEPALIVE } else { until }));
         };
+        news = true;
         let rest = input.split_off(end + 1);
         let line = std::mem::replace(&mut input, rest);
         match Verb::of(line[0]) {
