@@ -1,4 +1,5 @@
-//! The runtimes: a file for each, with how it runs a future, spawns a task and sleeps.
+//! The runtimes: a file for each, with how it runs a future, spawns a task and sleeps. What is measured is a task itself:
+//! the future that `block_on` gets is woken in another way by some.
 //!
 //! What is local runs on one thread on core 0, but for tokio's runtime of many workers, which has two. `across` is between
 //! that thread and one on core 1.

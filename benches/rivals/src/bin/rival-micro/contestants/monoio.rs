@@ -37,16 +37,18 @@ pub(super) const URING: Contestant = Contestant {
     channel: |times| uring(0, measures::channel(times, spawn)),
 };
 
-fn epoll<F: Future>(core: usize, future: F) -> F::Output {
+fn epoll<T: 'static>(core: usize, future: impl Future<Output = T> + 'static) -> T {
     pin(core);
     let runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build();
-    runtime.expect("a runtime").block_on(future)
+    let task = async { spawn(future).await };
+    runtime.expect("a runtime").block_on(task)
 }
 
-fn uring<F: Future>(core: usize, future: F) -> F::Output {
+fn uring<T: 'static>(core: usize, future: impl Future<Output = T> + 'static) -> T {
     pin(core);
     let runtime = RuntimeBuilder::<IoUringDriver>::new()
         .enable_timer()
         .build();
-    runtime.expect("a runtime").block_on(future)
+    let task = async { spawn(future).await };
+    runtime.expect("a runtime").block_on(task)
 }

@@ -12,21 +12,27 @@ use crate::measures;
 
 pub(super) const SMOL: Contestant = Contestant {
     name: "smol",
-    spawn: |times| run(async |executor| measures::spawn(times, |f| executor.spawn(f)).await),
+    spawn: |times| run(move |executor| measures::spawn(times, move |f| executor.spawn(f))),
     across,
-    timer: |times| run(async |_| measures::timer(times, Timer::after).await),
-    channel: |times| run(async |executor| measures::channel(times, |f| executor.spawn(f)).await),
+    timer: |times| run(move |_| measures::timer(times, Timer::after)),
+    channel: |times| run(move |executor| measures::channel(times, move |f| executor.spawn(f))),
 };
 
-fn run(make: impl AsyncFnOnce(Rc<LocalExecutor<'static>>) -> Duration) -> Duration {
+fn run<F>(make: impl FnOnce(Rc<LocalExecutor<'static>>) -> F) -> Duration
+where
+    F: Future<Output = Duration> + 'static,
+{
     pin(0);
     let executor = Rc::new(LocalExecutor::new());
-    block_on(executor.run(make(executor.clone())))
+    let task = executor.spawn(make(executor.clone()));
+    block_on(executor.run(task))
 }
 
-fn alone<F: Future>(core: usize, future: F) -> F::Output {
+fn alone<T: 'static>(core: usize, future: impl Future<Output = T> + 'static) -> T {
     pin(core);
-    block_on(LocalExecutor::new().run(future))
+    let executor = LocalExecutor::new();
+    let task = executor.spawn(future);
+    block_on(executor.run(task))
 }
 
 fn across(times: u64) -> Duration {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use parkade_rivals::threads::pin;
 use tokio::runtime::{Builder, Runtime};
+use tokio::spawn;
 use tokio::time::sleep;
-use tokio::{spawn, task::JoinHandle};
 
 use super::Contestant;
 use crate::measures;
@@ -27,10 +27,16 @@ pub(super) const MULTI_THREAD: Contestant = Contestant {
     channel: |times| many(measures::channel(times, spawn)),
 };
 
-fn one<F: Future>(future: F) -> F::Output {
+fn one<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     pin(0);
+    alone(future)
+}
+
+fn alone<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(future)
+    let runtime = runtime.expect("a runtime");
+    let task = runtime.spawn(future);
+    runtime.block_on(task).expect("a task that ends well")
 }
 
 fn workers(count: usize) -> Runtime {
@@ -41,10 +47,9 @@ fn workers(count: usize) -> Runtime {
     runtime.expect("workers")
 }
 
-/// On a worker, not on the thread that waits for it.
 fn many(future: impl Future<Output = Duration> + Send + 'static) -> Duration {
     let runtime = workers(2);
-    let task: JoinHandle<Duration> = runtime.spawn(future);
+    let task = runtime.spawn(future);
     runtime.block_on(task).expect("a task that ends well")
 }
 
@@ -53,8 +58,7 @@ fn across_two(times: u64) -> Duration {
     let (near, far) = measures::across(times);
     let other = std::thread::spawn(move || {
         pin(1);
-        let runtime = Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(far);
+        alone(far);
     });
     let took = one(near);
     other.join().expect("the far end ends well");
