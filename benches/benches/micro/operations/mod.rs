@@ -1,7 +1,9 @@
 //! The operations: each runs so many times and says how long that took, its preparations not counted.
 //!
-//! `parking` is what a request does to a slot, `tasks` what a future costs on a worker, `heads` what a head does.
+//! `parking` is what a request does to a slot, `tasks` what a future costs on a worker, `heads` what a head does. `baton` is passed between
+//! two tasks.
 
+mod baton;
 mod heads;
 mod parking;
 mod tasks;

@@ -6,11 +6,13 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use parkade::{Affinity, Runtime, Workers};
+
+use super::baton::{Baton, relay};
 
 fn runtime(workers: usize) -> Runtime {
     Runtime::builder()
@@ -45,9 +47,9 @@ pub(super) fn sleep_drop(times: u64) -> Duration {
 pub(super) fn wake(times: u64) -> Duration {
     runtime(1).block_on(async move {
         let baton = Arc::new(Baton::default());
-        let other = parkade::spawn(run(baton.clone(), 1, times.div_ceil(2)));
+        let other = parkade::spawn(relay(baton.clone(), 1, times.div_ceil(2)));
         let start = Instant::now();
-        run(baton, 0, times.div_ceil(2)).await;
+        relay(baton, 0, times.div_ceil(2)).await;
         other.await;
         start.elapsed()
     })
@@ -58,37 +60,11 @@ pub(super) fn wake_across(times: u64) -> Duration {
     let baton = Arc::new(Baton::default());
     let rounds = times.div_ceil(2);
     let away = baton.clone();
-    let other = runtime.handle().spawn_on(1, move || run(away, 1, rounds));
+    let other = runtime.handle().spawn_on(1, move || relay(away, 1, rounds));
     runtime.block_on(async move {
         let start = Instant::now();
-        run(baton, 0, rounds).await;
+        relay(baton, 0, rounds).await;
         other.await;
         start.elapsed()
     })
-}
-
-/// Held by one of two tasks, which are numbered.
-#[derive(Default)]
-struct Baton(Mutex<(usize, Option<Waker>)>);
-
-/// Waits for the baton and passes it on, so many times.
-async fn run(baton: Arc<Baton>, me: usize, rounds: u64) {
-    for _ in 0..rounds {
-        poll_fn(|cx| {
-            let mut state = baton.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.0 == me {
-                return Poll::Ready(());
-            }
-            state.1 = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        let mut state = baton.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 = 1 - me;
-        let waker = state.1.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }
