@@ -2,7 +2,7 @@
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrAny, SocketType};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketType};
 
 #[cfg_attr(target_vendor = "apple", path = "pipe_option.rs")]
 #[cfg_attr(not(target_vendor = "apple"), path = "pipe_flag.rs")]
