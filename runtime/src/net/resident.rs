@@ -1,13 +1,13 @@
 //! Whether a part of a file is in memory, and how it gets there without a worker waiting.
 //!
 //! preadv2(2) with RWF_NOWAIT answers EAGAIN instead of waiting for a disk. File systems that cannot tell (EOPNOTSUPP)
-//! count as cold: their windows are read by a reserve first.
+//! count as cold, as do all where there is no such call: their windows are read by a reserve first.
 
 use super::next::FileRange;
-use rustix::io::{Errno, ReadWriteFlags};
+use crate::sys::nowait;
+use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) fn is(range: &FileRange, len: u64) -> bool {
     let last = range.offset + len.saturating_sub(1);
     let mut at = range.offset;
     loop {
-        match no_wait(&range.file, at, &mut [0]) {
+        match nowait::read(&range.file, at, &mut [0]) {
             // Nothing there: the file has shrunk, and sendfile(2) will say so.
             Ok(0) => return true,
             Ok(_) => {}
@@ -39,20 +39,10 @@ pub(super) fn read(range: &mut FileRange, into: &mut [u8]) -> io::Result<Option<
     if range.take_trust() {
         return range.file.read_at(into, range.offset).map(Some);
     }
-    match no_wait(&range.file, range.offset, into) {
+    match nowait::read(&range.file, range.offset, into) {
         Ok(n) => Ok(Some(n)),
         Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(None),
         Err(e) => Err(e.into()),
-    }
-}
-
-fn no_wait(file: &File, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
-    loop {
-        let mut slices = [IoSliceMut::new(into)];
-        match rustix::io::preadv2(file.as_fd(), &mut slices, offset, ReadWriteFlags::NOWAIT) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
     }
 }
 

@@ -9,7 +9,7 @@
 pub(crate) mod choice;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-#[cfg(any(not(target_os = "linux"), kqueue_model, all(test, not(loom))))]
+#[cfg(any(not(target_os = "linux"), as_bsd, all(test, not(loom))))]
 pub(crate) mod kqueue;
 #[cfg(all(test, not(loom)))]
 pub(crate) mod mock;

@@ -9,7 +9,7 @@ use crate::net::accept::Siblings;
 use crate::net::turns::AcceptLock;
 use crate::reactor;
 use crate::reactor::choice::Backend;
-use crate::sys::clock;
+use crate::sys::{affinity, clock};
 use crate::worker::Home;
 use crate::worker::reserve::Reserves;
 use std::sync::Arc;
@@ -177,7 +177,7 @@ impl Builder {
     /// # Errors
     /// No or more than 1,024 workers; no descriptors, memory or threads for them.
     pub fn build(self) -> Result<Runtime> {
-        let cpus = cpus();
+        let cpus = affinity::cpus();
         let count = match self.workers {
             Workers::PerCore => cpus.len().clamp(1, 1024),
             Workers::Count(n @ 1..=1024) => n,
@@ -247,14 +247,5 @@ impl Builder {
             })?;
         }
         Ok(runtime)
-    }
-}
-
-fn cpus() -> Vec<usize> {
-    match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU)
-            .filter(|c| set.is_set(*c))
-            .collect(),
-        Err(_) => vec![0],
     }
 }

@@ -1,19 +1,16 @@
 //! The threads of a runtime.
 
 use super::Shared;
+use crate::sys::affinity;
 use crate::worker::{Home, Worker, reserve};
 use std::sync::Arc;
 
 /// The life of a home worker's thread.
 pub(super) fn work(shared: Arc<Shared>, home: Arc<Home>, cpu: Option<usize>) {
-    if let Some(cpu) = cpu {
-        let mut set = rustix::thread::CpuSet::new();
-        if cpu < rustix::thread::CpuSet::MAX_CPU {
-            set.set(cpu);
-            if let Err(e) = rustix::thread::sched_setaffinity(None, &set) {
-                tracing::warn!(target: "parkade", "worker {}: cannot be bound to processor {cpu}: {e}", home.id);
-            }
-        }
+    if let Some(cpu) = cpu
+        && let Err(e) = affinity::bind(cpu)
+    {
+        tracing::warn!(target: "parkade", "worker {}: cannot be bound to processor {cpu}: {e}", home.id);
     }
     let abort = AbortOnPanic;
     let worker = Worker::new(shared.clone(), home);

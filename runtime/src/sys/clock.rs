@@ -17,9 +17,15 @@ pub(crate) fn monotonic_ns() -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// Seconds since the epoch, as exact as the kernel's tick.
+/// As exact as the kernel's tick, where there is such a clock.
+#[cfg(target_os = "linux")]
+const WALL: ClockId = ClockId::RealtimeCoarse;
+#[cfg(not(target_os = "linux"))]
+const WALL: ClockId = ClockId::Realtime;
+
+/// Seconds since the epoch.
 pub(crate) fn unix_seconds() -> u64 {
-    u64::try_from(clock_gettime(ClockId::RealtimeCoarse).tv_sec).unwrap_or(0)
+    u64::try_from(clock_gettime(WALL).tv_sec).unwrap_or(0)
 }
 
 /// Sleeps for so long, or until a signal comes.

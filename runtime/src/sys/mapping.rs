@@ -1,6 +1,7 @@
 //! Anonymous memory that costs nothing until touched and can be given back page by page.
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use super::pages;
+use rustix::mm::{ProtFlags, mmap_anonymous, munmap};
 use std::io;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -27,7 +28,7 @@ impl<T: ZeroedAtomics> Table<T> {
                 std::ptr::null_mut(),
                 len * size_of::<T>(),
                 ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
+                pages::MAP,
             )?
         };
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -67,13 +68,7 @@ impl<T: ZeroedAtomics> Table<T> {
         }
         let bytes = end - start;
         // SAFETY: inside the mapping; zeroed elements are valid (`ZeroedAtomics`).
-        let _ = unsafe {
-            madvise(
-                self.base.as_ptr().byte_add(start).cast(),
-                bytes,
-                Advice::LinuxDontNeed,
-            )
-        };
+        let _ = unsafe { pages::release(self.base.as_ptr().byte_add(start).cast(), bytes) };
     }
 }
 

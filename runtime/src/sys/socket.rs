@@ -1,19 +1,17 @@
 //! Socket calls, each exactly one system call, on descriptors that stay the caller's.
 
+use super::{fresh, sendfile as kernel};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketAddrAny, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, RecvFlags, Shutdown, SocketAddrAny};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// accept4(2), non-blocking and close-on-exec.
+/// accept(2), non-blocking and close-on-exec.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, IpAddr), Errno> {
-    let (fd, peer) =
-        rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let (fd, peer) = fresh::accept(listener)?;
     Ok((fd, ip_or_local(peer)))
 }
 
@@ -22,10 +20,9 @@ pub(crate) fn ip_or_local(peer: Option<SocketAddrAny>) -> IpAddr {
     peer.and_then(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-/// accept4(2) with the peer's whole address, for IP listeners.
+/// accept(2) with the peer's whole address, for IP listeners.
 pub(crate) fn accept_address(listener: BorrowedFd<'_>) -> Result<(OwnedFd, SocketAddr), Errno> {
-    let (fd, peer) =
-        rustix::net::acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let (fd, peer) = fresh::accept(listener)?;
     let peer = peer.and_then(|p| SocketAddr::try_from(p).ok());
     Ok((fd, peer.ok_or(Errno::AFNOSUPPORT)?))
 }
@@ -36,8 +33,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<OwnedFd> {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = fresh::stream(family)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
         Err(e) => Err(e.into()),
@@ -94,10 +90,16 @@ pub(crate) fn set_reset(fd: BorrowedFd<'_>, reset: bool) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(fd, linger)?)
 }
 
-/// recv(2) that throws the bytes away in the kernel where it can (tcp(7), MSG_TRUNC).
+/// Linux throws the bytes away without copying them (tcp(7)); elsewhere the flag means something else.
+#[cfg(target_os = "linux")]
+const THROW_AWAY: RecvFlags = RecvFlags::TRUNC;
+#[cfg(not(target_os = "linux"))]
+const THROW_AWAY: RecvFlags = RecvFlags::empty();
+
+/// recv(2) of bytes that nobody wants, in the kernel where it can.
 pub(crate) fn discard(fd: BorrowedFd<'_>, scratch: &mut [u8]) -> io::Result<usize> {
     loop {
-        match rustix::net::recv(fd, &mut *scratch, RecvFlags::TRUNC) {
+        match rustix::net::recv(fd, &mut *scratch, THROW_AWAY) {
             Ok((_, n)) => return Ok(n),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
@@ -108,7 +110,7 @@ pub(crate) fn discard(fd: BorrowedFd<'_>, scratch: &mut [u8]) -> io::Result<usiz
 /// send(2) without SIGPIPE.
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
     loop {
-        match rustix::net::send(fd, buf, SendFlags::NOSIGNAL) {
+        match rustix::net::send(fd, buf, fresh::SEND) {
             Err(Errno::INTR) => {}
             other => return Ok(other?),
         }
@@ -123,7 +125,7 @@ pub(crate) fn sendfile(
     most: usize,
 ) -> io::Result<usize> {
     loop {
-        match rustix::fs::sendfile(to, from, Some(offset), most) {
+        match kernel::sendfile(to, from, offset, most) {
             Err(Errno::INTR) => {}
             other => return Ok(other?),
         }

@@ -41,7 +41,7 @@ impl Worker {
     pub(crate) fn begin_bursts(&self) {
         let mut slowness = self.slowness.get();
         if slowness.watches(self.now.get()) {
-            slowness.used = Some(usage::of_this_thread());
+            slowness.used = usage::of_this_thread();
             self.slowness.set(slowness);
         }
         self.bursts_began.set(clock::monotonic_ns());
@@ -90,9 +90,9 @@ impl Slowness {
     }
 
     /// A group of bursts took its time, and now so much has been used; whether they were quick all the same.
-    fn took_long(&mut self, now: u32, used: Usage) -> bool {
+    fn took_long(&mut self, now: u32, used: Option<Usage>) -> bool {
         self.watched = Some(now.wrapping_add(WATCH));
-        let Some(before) = self.used.take() else {
+        let (Some(before), Some(used)) = (self.used.take(), used) else {
             self.counts(now, MOMENT);
             return false;
         };
@@ -127,11 +127,11 @@ mod tests {
             .unwrap_or(0)
     }
 
-    fn used(busy_ms: u64, waits: u64) -> Usage {
-        Usage {
+    fn used(busy_ms: u64, waits: u64) -> Option<Usage> {
+        Some(Usage {
             busy_ns: 1_000_000 * busy_ms,
             waits,
-        }
+        })
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             let mut slowness = Slowness::default();
             slowness.took_long(0, used(1, 1));
             assert!(slowness.watches(500));
-            slowness.used = Some(used(9, 9));
+            slowness.used = used(9, 9);
             assert_eq!(slowness.took_long(500, to), ms == 0);
             assert_eq!(held(&mut slowness, 500), ms);
             // Watched for longer.

@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(20);
 /// All that this machine has. Where io_uring is not allowed this is epoll again.
 pub(crate) fn backends() -> Vec<Backend> {
     let mut all = vec![Backend::Epoll, Backend::EpollOneShot, Backend::IoUring];
-    if cfg!(kqueue_model) {
+    if cfg!(as_bsd) {
         all.push(Backend::Kqueue);
     }
     all

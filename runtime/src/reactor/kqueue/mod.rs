@@ -2,7 +2,7 @@
 //!
 //! `Kqueue` is a [`Pollset`] over [`Sys`], one call with plain values. `native` gives that call to the kernel. On Linux
 //! `model` takes it instead, which keeps to the manual's rules over real descriptors, so everything here is tested where
-//! there is no such kernel; what a kernel does beyond its manual is not. Built with `--cfg kqueue_model`, whole runtimes
+//! there is no such kernel; what a kernel does beyond its manual is not. Built with `--cfg as_bsd`, whole runtimes
 //! wait with it (`PARKADE_BACKEND=kqueue`).
 //!
 //! How epoll's words are said here:
@@ -24,7 +24,7 @@
 //! any thread, also while another one waits.
 
 mod event;
-#[cfg(all(target_os = "linux", any(kqueue_model, all(test, not(loom)))))]
+#[cfg(all(target_os = "linux", any(as_bsd, all(test, not(loom)))))]
 pub(crate) mod model;
 #[cfg(not(target_os = "linux"))]
 mod native;
