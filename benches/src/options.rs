@@ -133,7 +133,7 @@ All loads take  --server SERVER       what to measure
                 --pin-client CORE     default: the last core
                 --json FILE           writes the results there too
 SERVER is one of reference, reference-uring (the same through io_uring), reference-echo, parkade-echo, parkade-hello (built beside this program), parkade-file (a
-13-byte file of the server), nginx (a `return`), nginx-file, h2o, apache2 (all three the 13-byte file), started with one
+13-byte file of the server; `parkade-file; LINE` with one more line of its own), nginx (a `return`), nginx-file, h2o, apache2 (all three the 13-byte file), started with one
 worker; rival-NAME, the same answer as reference on another runtime: mio, polling, polling-oneshot, monoio, monoio-uring,
 compio, smol, hyper, hyper-flush (pipelined answers in one write), axum (built apart, see benches/rivals; skipped if it is
 not); URL@PID, or in a load of its own URL, of one that runs; or a command with {addr} or {port} in it. URL is

@@ -23,6 +23,16 @@ pub(crate) fn plan(
     children: usize,
     more: &str,
 ) -> io::Result<Option<Plan>> {
+    // `parkade-file; LINE; LINE` has lines of its own.
+    if let Some(("parkade-file", lines)) = name.split_once(';') {
+        let lines = lines.replace(';', "\n");
+        return plan(
+            "parkade-file",
+            address,
+            children,
+            &format!("{more}{lines}\n"),
+        );
+    }
     let own = std::env::current_exe()?;
     let at = address.to_string();
     let plan = match name {
@@ -181,5 +191,14 @@ mod tests {
         let address = ([127, 0, 0, 1], 1).into();
         assert!(plan("sleep {port}", address, 1, "").unwrap().is_none());
         assert!(plan("parkade-file", address, 4, "").unwrap().is_some());
+        let with = "parkade-file; KeepAliveTimeout 7; Timeout 8";
+        let plan = plan(with, address, 1, "").unwrap().unwrap();
+        let folder = plan.folder.unwrap();
+        let conf = folder.path().join("conf");
+        let conf = std::fs::read_to_string(conf).unwrap();
+        assert!(
+            conf.ends_with("\n KeepAliveTimeout 7\n Timeout 8\n"),
+            "{conf}"
+        );
     }
 }
