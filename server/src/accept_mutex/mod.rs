@@ -22,6 +22,10 @@ mod posixsem;
 mod pthread;
 #[cfg_attr(target_os = "netbsd", path = "absent/sysvsem.rs")]
 mod sysvsem;
+#[cfg_attr(
+    target_os = "netbsd",
+    allow(dead_code, reason = "no semaphore is noted")
+)]
 mod trace;
 
 use crate::log::{Level, write};

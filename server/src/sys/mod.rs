@@ -38,6 +38,11 @@ pub(crate) mod resolve;
 #[cfg_attr(target_os = "linux", path = "reuseport/linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "reuseport/none.rs")]
 pub(crate) mod reuseport;
+#[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
+#[cfg_attr(target_os = "linux", path = "semaphores/linux.rs")]
+#[cfg_attr(target_os = "freebsd", path = "semaphores/freebsd.rs")]
+#[cfg_attr(target_vendor = "apple", path = "semaphores/apple.rs")]
+pub(crate) mod semaphores;
 #[cfg_attr(all(target_os = "linux", not(as_bsd)), path = "shared/memfd.rs")]
 #[cfg_attr(
     not(all(target_os = "linux", not(as_bsd))),
