@@ -2,9 +2,10 @@
 //!
 //! The pair's other end closing means that the other process has died.
 
+use crate::sys::sockets;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -50,13 +51,7 @@ pub(crate) enum Heard<T> {
 
 /// Both ends of a new channel; neither blocks.
 pub(crate) fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socketpair(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        flags,
-        None,
-    )?)
+    Ok(sockets::channel()?)
 }
 
 const STOP: u8 = b's';
@@ -161,7 +156,7 @@ pub(crate) fn send(to: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Re
     if !fds.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(fds));
     }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let flags = sockets::SEND | SendFlags::DONTWAIT;
     rustix::io::retry_on_intr(|| sendmsg(to, &[IoSlice::new(bytes)], &mut ancillary, flags))?;
     Ok(())
 }
@@ -170,7 +165,7 @@ pub(crate) fn send(to: &OwnedFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Re
 pub(crate) fn receive(from: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let flags = sockets::RECEIVE | RecvFlags::DONTWAIT;
     let got = rustix::io::retry_on_intr(|| {
         recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut ancillary, flags)
     })?;
@@ -180,6 +175,7 @@ pub(crate) fn receive(from: &OwnedFd, bytes: &mut [u8]) -> io::Result<(usize, Ve
             all.extend(fds);
         }
     }
+    sockets::received(&all);
     Ok((got.bytes, all))
 }
 

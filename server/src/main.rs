@@ -4,7 +4,8 @@
 //! for, `preflight` what a start would fail at; `supervisor` opens listeners, forks and watches children and never touches
 //! a request; `control` is how it speaks with a `child`, which drops privileges and runs the workers; `accept_mutex` is
 //! what children take turns by; `site` answers requests; `scoreboard` is what all processes know of each other; `log`
-//! writes the error log and the access logs; `crash` is what a process in ruins still does.
+//! writes the error log and the access logs; `crash` is what a process in ruins still does; `sys` is
+//! what systems do differently.
 
 mod accept_mutex;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod settings;
 mod shared;
 mod site;
 mod supervisor;
+mod sys;
 
 use cli::Command;
 use parkade_config::{Diagnostic, LogLevel, Severity};

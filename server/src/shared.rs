@@ -1,7 +1,8 @@
-//! Memory for one value that every process forked later shares, under a name that /proc/PID/maps shows.
+//! Memory for one value that every process forked later shares, under a name where the system
+//! shows one.
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use crate::sys::shared;
+use rustix::mm::munmap;
 use std::io;
 use std::ptr::NonNull;
 
@@ -15,20 +16,8 @@ unsafe impl<T> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
     pub(crate) fn new(name: &str) -> io::Result<Self> {
-        let memory = memfd_create(name, MemfdFlags::CLOEXEC)?;
-        ftruncate(&memory, size_of::<T>() as u64)?;
-        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing; it is as long as a `T`, and its
-        // pages are aligned for any.
-        let base = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                size_of::<T>(),
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                &memory,
-                0,
-            )?
-        };
+        // As long as a `T`, and its pages are aligned for any.
+        let base = shared::map(name, size_of::<T>())?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self(base))
     }

@@ -10,9 +10,6 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// statfs(2): locks of files on a network are slow, or none.
-const NFS: i64 = 0x6969;
-
 /// A LockFile of this process; dropping it removes the file.
 pub(super) struct LockFile {
     /// As the configuration has it, and with the supervisor's number.
@@ -94,7 +91,8 @@ impl LockFile {
             let text = format!("LockFile {path} is in a directory that everybody may write to");
             write("core", Level::Warn, &text);
         }
-        if rustix::fs::fstatfs(&self.file).is_ok_and(|s| s.f_type == NFS) {
+        // Locks of files on a network are slow, or none.
+        if crate::sys::extras::is_remote(&self.file) {
             let text = format!("LockFile {path} is not on a local disk");
             write("core", Level::Warn, &text);
         }

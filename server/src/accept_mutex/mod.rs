@@ -13,9 +13,19 @@
 mod fcntl;
 mod file;
 mod flock;
+#[cfg_attr(target_vendor = "apple", path = "absent/posixsem.rs")]
 mod posixsem;
+#[cfg_attr(
+    any(target_vendor = "apple", target_os = "netbsd"),
+    path = "absent/pthread.rs"
+)]
 mod pthread;
+#[cfg_attr(target_os = "netbsd", path = "absent/sysvsem.rs")]
 mod sysvsem;
+#[cfg_attr(
+    target_os = "netbsd",
+    allow(dead_code, reason = "no semaphore is noted")
+)]
 mod trace;
 
 use crate::log::{Level, write};
@@ -51,6 +61,13 @@ enum Kind {
 struct Owner {
     uid: u32,
     gid: u32,
+}
+
+/// This system does not have it.
+#[cfg(any(target_vendor = "apple", target_os = "netbsd"))]
+fn absent(others: &str) -> io::Error {
+    let text = format!("not available on this platform; available: {others}");
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
 /// Its name in a configuration.

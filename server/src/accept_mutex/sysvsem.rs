@@ -2,6 +2,7 @@
 
 use super::trace::{self, Trace};
 use super::{Complaint, Owner};
+use crate::sys::semaphores;
 use parkade::AcceptLock;
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub(super) struct Made {
 /// What the kernel says of a semaphore that is private to its makers (`IPC_PRIVATE`); `None` if there is none.
 pub(super) fn made(id: libc::c_int) -> Option<Made> {
     let set = stat(id).ok()?;
-    (set.sem_perm.__key == libc::IPC_PRIVATE && set.sem_nsems == 1).then_some(Made {
+    (semaphores::key(&set.sem_perm) == libc::IPC_PRIVATE && set.sem_nsems == 1).then_some(Made {
         id,
         changed: set.sem_ctime,
         creator: set.sem_perm.cuid,
@@ -66,7 +67,7 @@ impl Semaphore {
         };
         let value: libc::c_int = 1;
         // SAFETY: SETVAL takes an int (semctl(2)), and the set has a semaphore 0.
-        if unsafe { libc::semctl(id, 0, libc::SETVAL, value) } < 0 {
+        if unsafe { libc::semctl(id, 0, semaphores::SETVAL, value) } < 0 {
             return Err(io::Error::last_os_error());
         }
         if let Some(owner) = owner {
@@ -92,7 +93,7 @@ impl Semaphore {
         let mut operation = libc::sembuf {
             sem_num: 0,
             sem_op: n,
-            sem_flg: (libc::IPC_NOWAIT | libc::SEM_UNDO) as libc::c_short,
+            sem_flg: (libc::IPC_NOWAIT | semaphores::SEM_UNDO) as libc::c_short,
         };
         // SAFETY: one valid operation.
         match unsafe { libc::semop(self.id, &raw mut operation, 1) } {

@@ -2,7 +2,8 @@
 
 use crate::log::{Level, write};
 use crate::settings::Identity;
-use nix::unistd::{Uid, initgroups, setgid, setuid};
+use crate::sys::groups;
+use nix::unistd::{Uid, setgid, setuid};
 use std::ffi::CString;
 use std::io;
 
@@ -13,7 +14,7 @@ pub(super) fn drop_privileges(identity: &Identity) -> io::Result<()> {
     };
     let name = CString::new(identity.user.name.as_str())?;
     setgid(identity.gid).map_err(|e| failed("setgid", e))?;
-    initgroups(&name, identity.gid).map_err(|e| failed("initgroups", e))?;
+    groups::take_on(&name, identity.gid).map_err(|e| failed("initgroups", e))?;
     setuid(identity.user.uid).map_err(|e| failed("setuid", e))?;
     if setuid(Uid::from_raw(0)).is_ok() || Uid::effective().is_root() {
         return Err(io::Error::other(

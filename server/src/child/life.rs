@@ -1,14 +1,15 @@
 //! A child's life after its start: what it is told, by its supervisor or by signals, and how it ends.
 
 use super::moving::{Giving, Taking};
-use super::{ENDING, Place, SI_KERNEL, held, signals};
+use super::{ENDING, Place, held, signals};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
 use crate::scoreboard::State;
+use crate::sys::bell::Bell;
+use crate::sys::signals::Signals;
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use parkade::{Handle, Runtime};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -53,9 +54,9 @@ pub(super) struct Started {
     /// Of the listeners, by number.
     pub(super) addresses: Vec<SocketAddr>,
     /// Readable when this child has accepted as many connections as it may.
-    pub(super) spent: OwnedFd,
+    pub(super) spent: Bell,
     /// Readable when few of its request slots are free.
-    pub(super) busy: OwnedFd,
+    pub(super) busy: Bell,
     /// How long a graceful stop may take, without a supervisor to say so.
     pub(super) grace: Option<Duration>,
 }
@@ -65,7 +66,7 @@ struct Life<'a> {
     /// Until a thread waits for its end.
     runtime: Option<Runtime>,
     place: &'a Place,
-    signals: SignalFd,
+    signals: Signals,
     /// `None` without a supervisor, or when it has died.
     control: Option<&'a OwnedFd>,
     /// Whether there ever was one.
@@ -76,12 +77,12 @@ struct Life<'a> {
     taking: Taking,
     giving: Giving,
     /// Readable when there may be more to give.
-    more: OwnedFd,
+    more: Bell,
     /// Of the listeners, by number.
     addresses: Vec<SocketAddr>,
     /// Readable when this child has accepted as many connections as it may.
-    spent: OwnedFd,
-    busy: OwnedFd,
+    spent: Bell,
+    busy: Bell,
     grace: Option<Duration>,
     /// Nobody takes its connections any more: until when it waits for others.
     lonely_until: Option<Instant>,
@@ -93,19 +94,18 @@ struct Life<'a> {
 /// died. Without it this is the only process, and the interrupt key ends it.
 pub(super) fn live(started: Started, place: &Place, control: Option<&OwnedFd>) -> io::Result<()> {
     let runtime = started.runtime;
-    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     let mut life = Life {
         handle: runtime.handle(),
         runtime: Some(runtime),
         place,
-        signals: SignalFd::with_flags(&signals(), flags)?,
+        signals: Signals::new(&signals())?,
         control,
         alone: control.is_none(),
         phase: Phase::Serving,
         done: None,
         taking: started.taking,
         giving: Giving::default(),
-        more: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        more: Bell::new()?,
         addresses: started.addresses,
         spent: started.spent,
         busy: started.busy,
@@ -132,10 +132,10 @@ impl Life<'_> {
         }
         self.listen();
         self.hear_signals()?;
-        if count(&self.spent) > 0 {
+        if self.spent.silence() {
             self.ask_to_leave();
         }
-        if count(&self.busy) > 0 {
+        if self.busy.silence() {
             let _ = self.control.map(|c| News::Busy.send(c));
         }
         self.taking.go_on(&self.handle);
@@ -196,14 +196,14 @@ impl Life<'_> {
     }
 
     fn hear_signals(&mut self) -> io::Result<()> {
-        while let Some(signal) = self.signals.read_signal()? {
-            match Signal::try_from(signal.ssi_signo as i32) {
+        while let Some(caught) = self.signals.next()? {
+            match caught.signal {
                 // A child that is told to go asks to be replaced first; the only process stops.
-                Ok(Signal::SIGTERM) if !self.alone => self.ask_to_leave(),
-                Ok(Signal::SIGTERM | Signal::SIGINT) if self.alone => self.stop(),
+                Signal::SIGTERM if !self.alone => self.ask_to_leave(),
+                Signal::SIGTERM | Signal::SIGINT if self.alone => self.stop(),
                 // A terminal's change of size is no wish.
-                Ok(Signal::SIGWINCH) if signal.ssi_code == SI_KERNEL => {}
-                Ok(Signal::SIGWINCH | Signal::SIGQUIT) if self.alone => self.drain(self.grace),
+                Signal::SIGWINCH if caught.by_kernel => {}
+                Signal::SIGWINCH | Signal::SIGQUIT if self.alone => self.drain(self.grace),
                 _ => {}
             }
         }
@@ -231,13 +231,9 @@ impl Life<'_> {
         if hard && self.quick_until.is_none() {
             self.quick_until = Some(Instant::now() + QUICK);
         }
-        if let Ok(more) = self.more.try_clone() {
-            let news = move || {
-                let _ = rustix::io::write(&more, &1_u64.to_ne_bytes());
-            };
-            let cut = if hard { Duration::ZERO } else { Duration::MAX };
-            self.handle.hand_over(cut, news);
-        }
+        let more = self.more.clone();
+        let cut = if hard { Duration::ZERO } else { Duration::MAX };
+        self.handle.hand_over(cut, move || more.ring());
         self.give();
     }
 
@@ -246,7 +242,7 @@ impl Life<'_> {
         let Phase::Giving { until, hard } = self.phase else {
             return;
         };
-        count(&self.more);
+        self.more.silence();
         // First, or a connection that is being accepted would be missed: before its last look into the backlogs a worker
         // may still get connections that nobody else knows of.
         let left = self.handle.has_left_listeners();
@@ -330,11 +326,10 @@ impl Life<'_> {
         let Some(runtime) = self.runtime.take() else {
             return;
         };
-        let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-        let Ok((done, ended)) = pipe else {
+        let Ok((done, ended)) = io::pipe() else {
             return self.do_without(runtime);
         };
-        self.done = Some(done);
+        self.done = Some(done.into());
         let waits = std::thread::Builder::new().name("end".into());
         // Without a thread its closing end says at once what would have been said later.
         let _ = waits.spawn(move || {
@@ -358,13 +353,4 @@ fn has_ended(pipe: &OwnedFd) -> bool {
     let mut wait = [PollFd::new(pipe, PollFlags::IN)];
     let now = Timespec::default();
     poll(&mut wait, Some(&now)).is_ok_and(|n| n > 0)
-}
-
-/// What has been written to an eventfd since the last look.
-fn count(eventfd: &OwnedFd) -> u64 {
-    let mut count = [0; 8];
-    match rustix::io::read(eventfd, &mut count) {
-        Ok(8) => u64::from_ne_bytes(count),
-        _ => 0,
-    }
 }

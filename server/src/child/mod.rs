@@ -19,13 +19,13 @@ use crate::log::access::AccessLogs;
 use crate::scoreboard::{Board, State};
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::sys::bell::Bell;
 use life::Started;
 pub(crate) use moving::RECORDS;
 use moving::Taking;
 use nix::sys::signal::{SigSet, Signal};
 use parkade::{Backend, Runtime, Workers};
 use parkade_config::ReactorBackend;
-use rustix::event::{EventfdFlags, eventfd};
 use siblings::{Bound, Siblings, Spent};
 use slots::Slots;
 use std::io;
@@ -40,9 +40,6 @@ pub(crate) const FATAL: i32 = 15;
 pub(crate) const SICK: i32 = 7;
 /// The whole server ends: nobody should send this process anything new.
 pub(crate) static ENDING: AtomicBool = AtomicBool::new(false);
-
-/// Where a signal comes from that the kernel sends by itself (signalfd(2), `ssi_code`).
-pub(crate) const SI_KERNEL: i32 = 0x80;
 
 /// The signals that a process of the server takes through a descriptor.
 pub(crate) fn signals() -> SigSet {
@@ -120,13 +117,13 @@ fn start(
     let threads = config.limits.threads_per_child.max(1) as usize;
     let homes = homes(config.limits.threads_per_child);
     let header = &config.main.request_read_timeout.header;
-    let spent = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let spent = Bell::new()?;
     let most = config.limits.max_requests_per_child;
     let limit = match supervised && most > 0 {
         true => Some(Spent {
             // Each other worker may be accepting one more just now.
             most: u64::from(most).saturating_sub(homes as u64 - 1).max(1),
-            tell: spent.try_clone()?,
+            tell: spent.clone(),
             told: AtomicBool::new(false),
         }),
         // Nobody would replace it.
@@ -165,8 +162,8 @@ fn start(
         builder = builder.accept_lock(lock.clone());
     }
     let runtime = builder.build()?;
-    let busy = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    let tell = supervised.then(|| busy.try_clone()).transpose()?;
+    let busy = Bell::new()?;
+    let tell = supervised.then(|| busy.clone());
     let most = board
         .child(place.record)
         .map_or(0, |c| c.slots.load(Relaxed));

@@ -1,7 +1,7 @@
 //! What this child says to its siblings, and what it reads of them, on the scoreboard.
 
 use crate::scoreboard::Board;
-use std::os::fd::OwnedFd;
+use crate::sys::bell::Bell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -46,7 +46,7 @@ impl Bound {
 pub(super) struct Spent {
     pub(super) most: u64,
     /// Written to when that is so.
-    pub(super) tell: OwnedFd,
+    pub(super) tell: Bell,
     pub(super) told: AtomicBool,
 }
 
@@ -98,7 +98,7 @@ impl Siblings {
             return false;
         }
         if !spent.told.swap(true, Relaxed) {
-            let _ = rustix::io::write(&spent.tell, &1_u64.to_ne_bytes());
+            spent.tell.ring();
         }
         true
     }

@@ -6,17 +6,17 @@
 //! shows the server's state is answered without one when all are taken, as it is wanted just then.
 
 use crate::scoreboard::{Beginning, Board, Child, Detail, Doing, monotonic};
+use crate::sys::bell::Bell;
 use parkade_http::Request;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// The slots of this child.
 pub(crate) struct Slots {
-    busy: Option<OwnedFd>,
+    busy: Option<Bell>,
     board: Arc<Board>,
     record: usize,
     most: u32,
@@ -49,8 +49,8 @@ impl Queue {
 }
 
 impl Slots {
-    /// `busy`, an eventfd, is written to when the supervisor wants to hear that few are free.
-    pub(crate) fn new(board: Arc<Board>, record: usize, most: u32, busy: Option<OwnedFd>) -> Self {
+    /// `busy` is rung when the supervisor wants to hear that few are free.
+    pub(crate) fn new(board: Arc<Board>, record: usize, most: u32, busy: Option<Bell>) -> Self {
         Self {
             busy,
             board,
@@ -133,7 +133,7 @@ impl Slots {
         if let Some(busy) = &self.busy
             && low.swap(0, Relaxed) > 0
         {
-            let _ = rustix::io::write(busy, &1_u64.to_ne_bytes());
+            busy.ring();
         }
     }
 

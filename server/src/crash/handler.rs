@@ -113,10 +113,7 @@ struct ThreadName([u8; 16]);
 
 impl ThreadName {
     fn read() -> Self {
-        let mut name = [0u8; 16];
-        // SAFETY: PR_GET_NAME writes at most 16 bytes, a zero behind the name among them. (rustix allocates for it.)
-        unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
-        Self(name)
+        Self(crate::sys::thread::name())
     }
 
     fn text(&self) -> &str {

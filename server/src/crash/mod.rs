@@ -13,8 +13,9 @@ mod trace;
 use crate::child::Place;
 use crate::log::{Level, write};
 use crate::settings::Settings;
+use crate::sys::extras;
 use rustix::fs::{Access, access};
-use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior};
+use rustix::process::{Resource, getrlimit};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -71,7 +72,7 @@ fn dumpable(settings: &Settings) {
     if settings.identity.is_none() || settings.config.core_dump_directory.is_none() {
         return;
     }
-    if let Err(e) = set_dumpable_behavior(DumpableBehavior::Dumpable) {
+    if let Err(e) = extras::make_dumpable() {
         let text = format!("CoreDumpDirectory: children cannot be made dumpable: {e}");
         write("core", Level::Warn, &text);
     }

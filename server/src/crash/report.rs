@@ -103,7 +103,7 @@ impl Prepared {
         let pid = rustix::process::getpid().as_raw_nonzero();
         let _ = writeln!(out, "pid: {pid}");
         let _ = writeln!(out, "child: {}", self.record);
-        let tid = rustix::thread::gettid().as_raw_nonzero();
+        let tid = crate::sys::thread::id();
         let _ = writeln!(out, "thread: {thread} (tid {tid})");
     }
 
@@ -114,10 +114,7 @@ impl Prepared {
             let _ = writeln!(out, "requests in progress: not known (ExtendedStatus Off)");
             return;
         }
-        let me = rustix::thread::gettid()
-            .as_raw_nonzero()
-            .get()
-            .unsigned_abs();
+        let me = crate::sys::thread::id();
         let states = self.board.slots(self.record).iter().map(Doing::of);
         let busy = |doing: &Doing| matches!(doing, Doing::Reading | Doing::Writing);
         let count = states.clone().filter(busy).count();

@@ -4,6 +4,7 @@
 //! word by word, through the kernel, which refuses what is not there instead of faulting; the words that lie in the
 //! program's code are the return addresses, with now and then a left-over among them.
 
+use crate::sys::peek::peek;
 use std::fs;
 
 /// Stack looked at, in bytes, and in one go; a piece never spans two pages.
@@ -75,22 +76,6 @@ pub(super) fn words(sp: usize, piece: &mut Piece, mut each: impl FnMut(usize) ->
             }
         }
     }
-}
-
-/// Reads memory of this process that may not be there.
-fn peek(from: usize, to: &mut Piece) -> bool {
-    let bytes = size_of_val(to);
-    let local = libc::iovec {
-        iov_base: to.as_mut_ptr().cast(),
-        iov_len: bytes,
-    };
-    let remote = libc::iovec {
-        iov_base: from as *mut libc::c_void,
-        iov_len: bytes,
-    };
-    // SAFETY: the kernel writes into `to`, whose every bit pattern is valid, and checks the other address itself.
-    let read = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
-    usize::try_from(read).is_ok_and(|read| read == bytes)
 }
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ fn line(module: &str, level: Level, message: &str) -> Vec<u8> {
         now.strftime("%a %b %d %H:%M:%S.%6f %Y"),
         level.name(),
         std::process::id(),
-        rustix::thread::gettid().as_raw_nonzero(),
+        crate::sys::thread::id(),
     );
     for c in message.chars() {
         match c {

@@ -149,9 +149,9 @@ fn item(what: &What, exchange: &Exchange<'_>, host: &Host, moment: &Moment<'_>, 
             Err(_) => out.push(b'-'),
         },
         What::Process => number(std::process::id(), out),
-        What::Thread => number(rustix::thread::gettid().as_raw_nonzero(), out),
+        What::Thread => number(crate::sys::thread::id(), out),
         What::ThreadHex => {
-            let _ = write!(out, "{:x}", rustix::thread::gettid().as_raw_nonzero());
+            let _ = write!(out, "{:x}", crate::sys::thread::id());
         }
         What::Query => {
             if let Some(query) = head.and_then(|h| h.query()) {

@@ -4,13 +4,14 @@
 //! it dies, and ends with it when the last writer is gone. So neither the supervisor nor its children have a part in it,
 //! and lines that were written while the program was away are still in the pipe when it is back.
 
+use crate::sys::ended::Ended;
+use crate::sys::{descriptors, extras, signals};
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
 };
-use nix::unistd::{ForkResult, fork, setsid};
+use nix::unistd::{ForkResult, setsid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::Signal as Word;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,12 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// block. No thread may have been started.
 pub(super) fn start(command: &str) -> io::Result<File> {
     let words = words(command)?;
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (reader, writer) = io::pipe()?;
+    let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
     // Only the writing end: the program expects to wait for its input.
     rustix::io::ioctl_fionbio(&writer, true)?;
-    let _ = fcntl_setpipe_size(&writer, PIPE_BYTES);
+    extras::enlarge(&writer, PIPE_BYTES);
     // SAFETY: there is no other thread, so the child may do whatever it likes.
-    match unsafe { fork() }? {
+    match unsafe { signals::fork() }? {
         ForkResult::Parent { .. } => Ok(File::from(writer)),
         ForkResult::Child => {
             drop(writer);
@@ -94,6 +96,7 @@ fn words(command: &str) -> io::Result<Vec<String>> {
 fn mind(reader: OwnedFd, words: &[String]) -> io::Result<()> {
     // The terminal's signals are for the server; the program ends by the end of its input.
     let _ = setsid();
+    signals::forget();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
@@ -102,15 +105,17 @@ fn mind(reader: OwnedFd, words: &[String]) -> io::Result<()> {
     }
     rustix::stdio::dup2_stdin(&reader)?;
     drop(reader);
-    close_others();
+    // Everything but the standard streams belongs to the server: its listeners must not live on here.
+    // SAFETY: no descriptor above 2 is used by this process after this call.
+    unsafe { descriptors::close_from(3) };
     let input = rustix::stdio::stdin();
     let mut told = String::new();
     loop {
         let began = Instant::now();
         match begin(words) {
-            Ok(child) => {
+            Ok((child, ended)) => {
                 told.clear();
-                if watch(child, input)? {
+                if watch(child, &ended, input)? {
                     return Ok(());
                 }
             }
@@ -129,20 +134,18 @@ fn mind(reader: OwnedFd, words: &[String]) -> io::Result<()> {
     }
 }
 
-fn begin(words: &[String]) -> io::Result<Child> {
+fn begin(words: &[String]) -> io::Result<(Child, Ended)> {
     let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .stdin(Stdio::inherit())
-        .stdout(Stdio::null())
-        .spawn()
+        .stdout(Stdio::null());
+    Ended::start(&mut command)
 }
 
 /// Until the program ends (`false`) or the last writer is gone and the program with it (`true`).
-fn watch(mut child: Child, input: BorrowedFd<'_>) -> io::Result<bool> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or(ErrorKind::InvalidData)?;
-    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+fn watch(mut child: Child, ended: &Ended, input: BorrowedFd<'_>) -> io::Result<bool> {
     if !wait(&[ended.as_fd()], input, None)? {
         child.wait()?;
         return Ok(false);
@@ -152,16 +155,12 @@ fn watch(mut child: Child, input: BorrowedFd<'_>) -> io::Result<bool> {
         tv_sec: PATIENCE.as_secs() as i64,
         tv_nsec: 0,
     };
-    for signal in [
-        None,
-        Some(rustix::process::Signal::TERM),
-        Some(rustix::process::Signal::KILL),
-    ] {
+    for signal in [None, Some(Word::TERM), Some(Word::KILL)] {
         if let Some(signal) = signal {
-            let _ = rustix::process::pidfd_send_signal(&ended, signal);
+            ended.signal(signal);
         }
-        let mut fds = [PollFd::new(&ended, PollFlags::IN)];
-        if poll(&mut fds, Some(&patience))? > 0 {
+        let mut fds = [PollFd::new(ended, PollFlags::IN)];
+        if rustix::io::retry_on_intr(|| poll(&mut fds, Some(&patience)))? > 0 {
             break;
         }
     }
@@ -191,27 +190,6 @@ fn wait(
             Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-    }
-}
-
-/// Everything but the standard streams belongs to the server: its listeners must not live on here.
-fn close_others() {
-    // SAFETY: no descriptor above 2 is used by this process after this call.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
-    if done == 0 {
-        return;
-    }
-    let Ok(all) = std::fs::read_dir("/proc/self/fd") else {
-        return;
-    };
-    let open: Vec<i32> = all
-        .flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse().ok())
-        .filter(|fd| *fd > 2)
-        .collect();
-    for fd in open {
-        // SAFETY: as above; closing one that is closed already fails without harm.
-        unsafe { libc::close(fd) };
     }
 }
 

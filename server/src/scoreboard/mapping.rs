@@ -4,7 +4,7 @@
 use super::Size;
 use super::record::{Child, Header, MAGIC, VERSION};
 use super::slot::{Detail, Doing};
-use nix::fcntl::posix_fallocate;
+use crate::sys::{extras, preallocate};
 use parkade::WorkerCounters;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use std::fs::File;
@@ -56,15 +56,14 @@ impl Mapping {
         let anywhere = std::ptr::null_mut();
         let base = match file {
             Some(file) => {
-                let end = i64::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?;
                 // A disk that is full must say so here: later it would be a fatal signal at some store.
-                posix_fallocate(file, 0, end)?;
+                preallocate::preallocate(file, len)?;
                 // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
                 unsafe { mmap(anywhere, len, rights, MapFlags::SHARED, file, 0)? }
             }
             // Records that no child ever takes cost address space only.
             None => {
-                let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+                let flags = MapFlags::SHARED | extras::LAZY;
                 // SAFETY: as above.
                 unsafe { mmap_anonymous(anywhere, len, rights, flags)? }
             }

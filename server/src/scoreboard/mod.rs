@@ -12,7 +12,12 @@ mod slot;
 mod sum;
 
 pub(crate) use file::{BoardFile, Holder};
-pub(crate) use record::{Child, Claims, State};
+#[cfg_attr(
+    target_vendor = "apple",
+    allow(unused_imports, reason = "no semaphore is claimed")
+)]
+pub(crate) use record::Claims;
+pub(crate) use record::{Child, State};
 pub(crate) use slot::{Beginning, Detail, Doing, Seen};
 pub(crate) use sum::Sum;
 

@@ -105,8 +105,7 @@ fn this_thread() -> u32 {
     thread_local!(static TID: Cell<u32> = const { Cell::new(0) });
     match TID.get() {
         0 => {
-            let tid = rustix::thread::gettid().as_raw_nonzero().get();
-            TID.set(tid.unsigned_abs());
+            TID.set(crate::sys::thread::id());
             TID.get()
         }
         tid => tid,

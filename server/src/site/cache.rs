@@ -5,7 +5,7 @@
 use super::stamp::Stamp;
 use parkade_http::precondition::{Validators, Verdict, evaluate};
 use parkade_http::{Prepared, Request, Response};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::clock_gettime;
 use slab::Slab;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -92,7 +92,7 @@ impl Hasher for Fold {
 
 /// Milliseconds of a clock that costs no system call; it moves every few milliseconds.
 fn now() -> i64 {
-    let t = clock_gettime(ClockId::MonotonicCoarse);
+    let t = clock_gettime(crate::sys::extras::COARSE);
     t.tv_sec * 1000 + t.tv_nsec / 1_000_000
 }
 

@@ -1,11 +1,11 @@
 //! The content of small files: from memory on the worker, from disk on a reserve thread.
 
 use super::stamp::Stamp;
+use crate::sys::nowait;
 use parkade::spawn_blocking;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::fs::FileExt;
 
 /// Somebody may be writing while we read.
@@ -40,8 +40,7 @@ fn from_memory(file: &File, into: &mut [u8]) -> Result<bool, Errno> {
         return Ok(true);
     }
     let wanted = into.len();
-    let mut slices = [IoSliceMut::new(into)];
-    let n = preadv2(file.as_fd(), &mut slices, 0, ReadWriteFlags::NOWAIT)?;
+    let n = nowait::read(file, into)?;
     Ok(n == wanted)
 }
 

@@ -7,7 +7,9 @@
 use super::stamp::Stamp;
 use super::tree::Tree;
 use super::walk;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, openat, openat2};
+use crate::sys::link::STEP as DIRECTORY;
+use crate::sys::resolve::{self, How};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, openat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,7 +20,6 @@ pub(super) const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOCTTY);
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// What may be waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,13 +169,20 @@ impl Lookup<'_> {
                 self.root,
                 path,
                 flags,
-                ResolveFlags::NO_MAGICLINKS,
+                How {
+                    no_magic: true,
+                    ..How::default()
+                },
                 self.patience,
             )
             .map(plain);
         }
-        let strict =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let strict = How {
+            beneath: true,
+            no_links: true,
+            no_magic: true,
+            cached: false,
+        };
         match straight(self.root, path, flags, strict, self.patience) {
             Err(Errno::LOOP) if self.patience == Patience::Memory => Err(Errno::AGAIN),
             Err(Errno::LOOP) => {
@@ -204,14 +212,11 @@ fn straight(
     root: BorrowedFd<'_>,
     path: &str,
     flags: OFlags,
-    how: ResolveFlags,
+    how: How,
     patience: Patience,
 ) -> Result<OwnedFd, Errno> {
-    let cached = match patience {
-        Patience::Memory => ResolveFlags::CACHED,
-        Patience::Disk => ResolveFlags::empty(),
-    };
-    match openat2(root, path, flags, Mode::empty(), how | cached) {
+    let cached = patience == Patience::Memory;
+    match resolve::open(root, path, flags, How { cached, ..how }) {
         // Before 5.12 nobody can tell what is cached; before 5.6 (or behind a filter) there is no such call.
         Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if patience == Patience::Memory => {
             Err(Errno::AGAIN)
@@ -225,9 +230,9 @@ fn without_openat2(
     root: BorrowedFd<'_>,
     path: &str,
     flags: OFlags,
-    how: ResolveFlags,
+    how: How,
 ) -> Result<OwnedFd, Errno> {
-    if !how.contains(ResolveFlags::NO_SYMLINKS) {
+    if !how.no_links {
         return openat(root, path, flags, Mode::empty());
     }
     walk::without_links(root, path, flags)
@@ -235,7 +240,11 @@ fn without_openat2(
 
 fn open_root(root: &Path, patience: Patience) -> Result<OwnedFd, Errno> {
     if patience == Patience::Memory {
-        return match openat2(CWD, root, DIRECTORY, Mode::empty(), ResolveFlags::CACHED) {
+        let cached = How {
+            cached: true,
+            ..How::default()
+        };
+        return match resolve::open(CWD, root, DIRECTORY, cached) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => Err(Errno::AGAIN),
             other => other,
         };

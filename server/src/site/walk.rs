@@ -1,19 +1,17 @@
 //! A path taken component by component, so that each symbolic link meets the options of the directory it stands in.
 //!
 //! Every component is opened relative to the one before, never by a name that could mean something else by then. A link
-//! is opened itself (O_PATH), read through that descriptor, and its target is opened and then looked at.
+//! is read as the same thing that was looked at (`sys::link`), and its target is opened and then looked at.
 
+use crate::sys::link::{self, STEP};
+use crate::sys::resolve::{self, How};
 use parkade_config::Options;
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-
-const STEP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Where a walk has led.
 pub(super) struct Walked {
@@ -72,23 +70,23 @@ impl Step<'_> {
         options: Options,
         otherwise: Errno,
     ) -> Result<(OwnedFd, bool), Errno> {
-        let itself = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let link = openat(self.at, self.part, itself, Mode::empty())?;
-        let stat = fstat(&link)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+        let Some(link) = link::read(self.at, self.part)? else {
             return Err(otherwise);
-        }
+        };
         if options.follow_sym_links || options.sym_links_if_owner_match {
-            let target = readlinkat(&link, c"", Vec::new())?;
-            let opened = anywhere(self.at, &target, flags)?;
-            if !options.follow_sym_links && fstat(&opened)?.st_uid != stat.st_uid {
+            let opened = anywhere(self.at, &link.target, flags)?;
+            if !options.follow_sym_links && fstat(&opened)?.st_uid != link.owner {
                 return Err(Errno::ACCESS);
             }
             return Ok((opened, false));
         }
         // No option asks for it: only as far as it stays below the root.
-        let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        match openat2(self.root, self.whole, flags, Mode::empty(), how) {
+        let how = How {
+            beneath: true,
+            no_magic: true,
+            ..How::default()
+        };
+        match resolve::open(self.root, self.whole, flags, how) {
             Ok(opened) => Ok((opened, true)),
             Err(Errno::NOSYS) => Err(Errno::LOOP),
             Err(e) => Err(e),
@@ -98,13 +96,11 @@ impl Step<'_> {
 
 /// Opens what a link says, wherever that is, but not through the links of /proc that are none.
 fn anywhere(at: BorrowedFd<'_>, target: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    match openat2(
-        at,
-        target,
-        flags,
-        Mode::empty(),
-        ResolveFlags::NO_MAGICLINKS,
-    ) {
+    let how = How {
+        no_magic: true,
+        ..How::default()
+    };
+    match resolve::open(at, target, flags, how) {
         Err(Errno::NOSYS | Errno::PERM) => openat(at, target, flags, Mode::empty()),
         other => other,
     }

@@ -3,6 +3,7 @@
 
 use super::listeners::{self, Listener};
 use crate::log::{Level, write};
+use crate::sys::sockets;
 use parkade_config::Config;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{SocketType, sockopt};
@@ -48,8 +49,8 @@ pub(super) fn inherit(config: &Config) -> Vec<Listener> {
         }
         // SAFETY: it is open, as the call before has shown, and passed to this process to be its own.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        let listens = sockopt::socket_acceptconn(&socket).unwrap_or(false)
-            && sockopt::socket_type(&socket) == Ok(SocketType::STREAM);
+        let listens =
+            sockets::listens(&socket) && sockopt::socket_type(&socket) == Ok(SocketType::STREAM);
         let socket = TcpListener::from(socket);
         let (true, Ok(address)) = (listens, socket.local_addr()) else {
             refuse("it does not listen for TCP connections");

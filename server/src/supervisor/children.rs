@@ -5,8 +5,8 @@ use crate::child::{FATAL, SICK, held};
 use crate::control::{Heard, News, Order};
 use crate::log::{Level, write};
 use crate::scoreboard::Board;
+use crate::sys::signals::Signals;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -258,7 +258,7 @@ impl Children {
     /// Sleeps until a signal comes, a child speaks or `other` does, or it is `due`.
     pub(super) fn sleep(
         &self,
-        signals: &SignalFd,
+        signals: &Signals,
         other: Option<&OwnedFd>,
         due: Option<Instant>,
     ) -> io::Result<()> {

@@ -3,8 +3,6 @@
 
 use crate::log;
 use nix::unistd::{ForkResult, fork, setsid};
-use rustix::pipe::{PipeFlags, pipe_with};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 
@@ -19,20 +17,22 @@ const READY: u8 = 0;
 /// Goes on in a process of its own session, whose standard streams lead nowhere or to the error log. The calling process
 /// waits for word of [`Detached`] and ends.
 pub(super) fn detach() -> io::Result<Detached> {
-    let (answer, caller) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (answer, caller) = io::pipe()?;
     // SAFETY: no thread has been started.
     if let ForkResult::Parent { .. } = unsafe { fork() }? {
         drop(caller);
-        std::process::exit(i32::from(!heard(&File::from(answer))));
+        std::process::exit(i32::from(!heard(answer)));
     }
     drop(answer);
     setsid()?;
     redirect()?;
-    Ok(Detached { caller })
+    Ok(Detached {
+        caller: caller.into(),
+    })
 }
 
 /// The caller: whether the server answers. If it has failed, its words are passed on.
-fn heard(mut answer: &File) -> bool {
+fn heard(mut answer: io::PipeReader) -> bool {
     let mut said = Vec::new();
     let mut piece = [0; 1024];
     loop {

@@ -2,11 +2,12 @@
 
 use super::{buckets, buffers};
 use crate::log::{Level, write};
+use crate::sys::{extras, sockets};
 use parkade_config::{Config, Listen, Located};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketType, bind, listen, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The sockets of an address that the configuration gave: one for each bucket of children.
 pub(super) struct Listener {
@@ -187,8 +188,7 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     } else {
         AddressFamily::INET6
     };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    let socket = sockets::open(family, SocketType::STREAM)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if shared {
         sockopt::set_socket_reuseport(&socket, true)?;
@@ -215,21 +215,8 @@ fn set(config: &Config, socket: &TcpListener, protocol: &str) -> io::Result<()> 
     let filters = config.accept_filters.iter().rev();
     let filter = filters.map(|f| &f.value).find(|f| f.0 == protocol);
     let data = filter.is_some_and(|f| f.1 == "data");
-    let seconds: libc::c_int = if data { 30 } else { 0 };
-    // SAFETY: a valid descriptor and an int of the length given (tcp(7), TCP_DEFER_ACCEPT).
-    let failed = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    } != 0;
-    if failed {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    let seconds = if data { 30 } else { 0 };
+    extras::defer_accept(socket, seconds)
 }
 
 /// What could not be bound, why, and where it was asked for. `opened` are this configuration's sockets before it, `open`

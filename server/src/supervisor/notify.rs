@@ -2,10 +2,9 @@
 //!
 //! Nothing here can hurt the server: without a manager nothing is sent, and a manager that does not listen is passed over.
 
+use crate::sys::{extras, sockets};
 use nix::unistd::Pid;
-use rustix::net::{
-    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with,
-};
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketType, sendto};
 use rustix::time::{ClockId, clock_gettime};
 use std::env;
 use std::ffi::OsStr;
@@ -26,8 +25,7 @@ impl Notifier {
     pub(super) fn from_environment() -> Self {
         let manager = env::var_os("NOTIFY_SOCKET").and_then(|path| {
             let address = address(&path)?;
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok()?;
+            let socket = sockets::open(AddressFamily::UNIX, SocketType::DGRAM).ok()?;
             Some((socket, address))
         });
         let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();
@@ -89,7 +87,7 @@ impl Notifier {
 
     fn say(&self, text: &str) {
         if let Some((socket, manager)) = &self.manager {
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            let flags = sockets::SEND | SendFlags::DONTWAIT;
             let _ = sendto(socket, text.as_bytes(), flags, manager);
         }
     }
@@ -99,7 +97,7 @@ impl Notifier {
 fn address(path: &OsStr) -> Option<SocketAddrUnix> {
     match path.as_bytes() {
         [b'/', ..] => SocketAddrUnix::new(path).ok(),
-        [b'@', name @ ..] => SocketAddrUnix::new_abstract_name(name).ok(),
+        [b'@', name @ ..] => extras::abstract_name(name),
         _ => None,
     }
 }

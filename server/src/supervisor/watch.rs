@@ -14,9 +14,9 @@ use crate::cli::Options;
 use crate::control::{self, Order};
 use crate::crash;
 use crate::log::{Level, write};
+use crate::sys::signals::{self, Signals};
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::ForkResult;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub(super) struct Supervisor {
     pub(super) pid_file: Option<PidFile>,
     /// Children of the generation that serves.
     pub(super) wanted: usize,
-    pub(super) signals: SignalFd,
+    pub(super) signals: Signals,
     spare: Spare,
     /// Whether the number of children is looked at again when its window is over.
     pub(super) watches: bool,
@@ -67,7 +67,6 @@ impl Supervisor {
         pid_file: Option<PidFile>,
         heir: Option<Heir>,
     ) -> io::Result<Self> {
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self {
             options: options.clone(),
             wanted: plan.start_servers(),
@@ -76,7 +75,7 @@ impl Supervisor {
             again: None,
             children: Children::new(),
             pid_file,
-            signals: SignalFd::with_flags(&child::signals(), flags)?,
+            signals: Signals::new(&child::signals())?,
             spare: Spare::new(),
             watches: true,
             program: upgrade::program(),
@@ -258,16 +257,14 @@ impl Supervisor {
 
     /// What the next signal asks for.
     pub(super) fn next_wish(&self) -> io::Result<Option<Wish>> {
-        while let Some(signal) = self.signals.read_signal()? {
-            let Ok(name) = Signal::try_from(signal.ssi_signo as i32) else {
-                continue;
-            };
+        while let Some(caught) = self.signals.next()? {
+            let name = caught.signal;
             return Ok(Some(match name {
                 Signal::SIGTERM | Signal::SIGINT => Wish::Stop(name),
                 Signal::SIGHUP => Wish::Restart(Kind::Hard),
                 Signal::SIGUSR1 => Wish::Restart(Kind::Graceful),
                 // The size of a terminal is nobody's wish.
-                Signal::SIGWINCH if signal.ssi_code == child::SI_KERNEL => continue,
+                Signal::SIGWINCH if caught.by_kernel => continue,
                 Signal::SIGWINCH | Signal::SIGQUIT => Wish::GracefulStop(name),
                 Signal::SIGUSR2 => Wish::Upgrade,
                 _ => continue,
@@ -389,7 +386,7 @@ impl Supervisor {
             }
         };
         // SAFETY: the supervisor has no other thread, so the child may do whatever it likes.
-        match unsafe { fork() } {
+        match unsafe { signals::fork() } {
             Ok(ForkResult::Parent { child: pid }) => {
                 if let Some(child) = board.child(record) {
                     child.pid.store(pid.as_raw().unsigned_abs(), Relaxed);
@@ -488,7 +485,7 @@ impl Supervisor {
             let end = began + Duration::from_secs(second);
             while !self.children.is_empty() && Instant::now() < end {
                 self.children.sleep(&self.signals, None, Some(end))?;
-                while let Some(_signal) = self.signals.read_signal()? {}
+                while self.signals.next()?.is_some() {}
                 self.children.listen();
                 self.reap();
             }

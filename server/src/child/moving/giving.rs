@@ -4,6 +4,7 @@
 //! another one.
 
 use super::message::{Batch, read_answer};
+use crate::sys::sockets;
 use parkade::{Departing, Handle};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -213,7 +214,7 @@ impl Taker {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let flags = sockets::SEND | SendFlags::DONTWAIT;
         let pieces = [IoSlice::new(message.bytes())];
         match sendmsg(&self.socket, &pieces, &mut ancillary, flags) {
             Ok(_) => {

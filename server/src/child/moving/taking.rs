@@ -4,6 +4,7 @@ use super::message::{self, Moved};
 use crate::log::access::AccessLogs;
 use crate::log::{Level, write};
 use crate::site::Site;
+use crate::sys::sockets;
 use parkade::Handle;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -103,7 +104,7 @@ impl Taking {
             return;
         }
         let answer = message::answer(more as u32, refused);
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let flags = sockets::SEND | SendFlags::DONTWAIT;
         match send(&giver.socket, &answer, flags) {
             Ok(_) => giver.credit += more,
             // It is dead: what it has sent is ours alone.
@@ -116,7 +117,7 @@ impl Taking {
         self.bytes.resize(BYTES, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let flags = sockets::RECEIVE | RecvFlags::DONTWAIT;
         let mut pieces = [IoSliceMut::new(&mut self.bytes)];
         let got = match recvmsg(&self.givers[at].socket, &mut pieces, &mut ancillary, flags) {
             Ok(got) => got,
@@ -133,6 +134,7 @@ impl Taking {
                 sockets.extend(fds);
             }
         }
+        sockets::received(&sockets);
         let cut = got
             .flags
             .intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);

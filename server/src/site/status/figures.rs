@@ -67,10 +67,7 @@ impl Figures {
                 .map_or(0, |d| d.as_secs()),
             restarted: header.restarted.load(Relaxed),
             uptime: (now / 1_000_000).saturating_sub(began) / 1_000,
-            // In 65536ths.
-            loads: rustix::system::sysinfo()
-                .loads
-                .map(|load| load as f64 / 65536.0),
+            loads: crate::sys::load::averages(),
             cpu: Cpu::of(board),
             sum: Sum::of_all(board),
             children: Vec::new(),
