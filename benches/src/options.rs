@@ -35,7 +35,7 @@ pub(crate) struct Options {
     pub(crate) pin_server: Option<usize>,
     pub(crate) pin_client: usize,
     pub(crate) json: Option<PathBuf>,
-    /// Results to be compared.
+    /// Results to be compared, or the folder that has them.
     pub(crate) files: Vec<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
@@ -101,6 +101,8 @@ parkade-bench COMMAND [OPTIONS]
               --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
   compare A.json B.json   two results of one command (--json): what has changed, and what for the worse by more than
               --limit RATIO (1.05)
+  report DIR  one page, DIR/report.html, of all results (--json) in DIR: bars of CPU per request and of memory, curves of
+              latency, the machines and the commands
   restart     what clients notice of it: --children 4 --connections 100 --rate 2000 --case CASE
               graceful|hard|recycle|term|spare  --rounds 100 of them in a row under load, --parked 1000 beside it: USR1,
                                  HUP, MaxRequestsPerChild, TERM to single children, scale-down; nothing may fail and
@@ -183,7 +185,9 @@ impl Options {
             match argument {
                 Short('h') | Long("help") => return Ok(None),
                 Value(command) if o.command.is_empty() => o.command = command.string()?,
-                Value(file) if o.command == "compare" => o.files.push(file.into()),
+                Value(file) if matches!(o.command.as_str(), "compare" | "report") => {
+                    o.files.push(file.into())
+                }
                 Long("server" | "url") => o.server = Some(parser.value()?.string()?),
                 Long("pid") => o.pid = Some(parser.value()?.parse()?),
                 Long("children") => o.children = parser.value()?.parse()?,
