@@ -83,7 +83,7 @@ fn run(options: &Options) -> io::Result<bool> {
             } else {
                 reference::Through::Epoll
             };
-            reference::run(options.listen, options.workers, mode, through)?;
+            reference::run(options.listen, options.workers, mode, through, options.body)?;
             return Ok(true);
         }
         "throughput" => throughput::run(options)?,
