@@ -163,6 +163,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let sample = measure(&target, pid, options, options.requests)?;
     let mut report = Report::default();
     report.put("workload", "churn");
+    report.put("server", server.name.as_str());
     report.put("url", url);
     report.put("connections at a time", options.connections);
     report.put("connections", sample.requests);

@@ -124,11 +124,6 @@ impl Side {
         }
     }
 
-    fn median(&self, of: impl Fn(&Part) -> f64) -> f64 {
-        let values: Vec<f64> = self.rounds.iter().map(of).collect();
-        median(&values).map_or(0.0, |m| m.value)
-    }
-
     fn report(&self, letter: &str, report: &mut Report) -> io::Result<()> {
         let mut all = Part::new()?;
         for part in &self.rounds {
@@ -141,10 +136,13 @@ impl Side {
         }
         let (_, user, system) = all.cpu.per_request(all.requests);
         report.put(&format!("{letter} server"), self.server.name.as_str());
-        report.put(
-            &format!("{letter} CPU us/request, median"),
-            self.median(Part::total),
-        );
+        let totals: Vec<f64> = self.rounds.iter().map(Part::total).collect();
+        if let Some(cost) = median(&totals) {
+            let name = format!("{letter} CPU us/request, median");
+            report.put(&name, cost.value);
+            report.put(&format!("{name}, low"), cost.low);
+            report.put(&format!("{name}, high"), cost.high);
+        }
         report.put(&format!("{letter}   user us (by ticks)"), user);
         report.put(&format!("{letter}   system us (by ticks)"), system);
         report.put(

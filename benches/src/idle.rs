@@ -41,6 +41,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
 
     let mut report = Report::default();
     report.put("workload", "idle");
+    report.put("server", server.name.as_str());
     report.put("url", url);
     report.put("parked", high);
     report.put("client processes", crowd.processes());

@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     /// What is asked for.
     pub(crate) path: &'static str,
     pub(crate) echo: bool,
+    pub(crate) environment: Option<(&'static str, String)>,
     pub(crate) folder: Option<TempDir>,
 }
 
@@ -42,6 +43,7 @@ impl Plan {
             arguments,
             path: "/",
             echo: false,
+            environment: None,
             folder: None,
         }
     }
@@ -81,7 +83,7 @@ impl Server {
         let rival = rivals::plan(what, address, options.workers, options.rivals.as_deref())?;
         let named = match rival {
             Some(plan) => Some(plan),
-            None => peers::plan(what, address, options.children, &options.directives)?,
+            None => peers::plan(what, address, &options.site())?,
         };
         let plan = named.map_or_else(|| command(what, address), Ok)?;
         let mut words: Vec<_> = options
@@ -93,6 +95,7 @@ impl Server {
         let child = Command::new(&words[0])
             .args(&words[1..])
             .args(plan.arguments)
+            .envs(plan.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

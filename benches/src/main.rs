@@ -2,7 +2,7 @@
 //!
 //! `main` picks a command; each command is a module. `fleet` holds warm connections, `holder` parked ones in processes
 //! of their own, `target` says what to ask, `procfs` reads what it cost the server, `verdict` holds it against limits,
-//! `report` prints it. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
+//! `report` prints it and writes it as JSON with `facts` about the machine, `page` makes a page of such files. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
 //! knows those with a name and `rivals` those on other runtimes, `restart` does things to the server while clients ask.
 
 mod affinity;
@@ -11,12 +11,14 @@ mod blocking;
 mod calls;
 mod churn;
 mod compare;
+mod facts;
 mod fleet;
 mod holder;
 mod idle;
 mod launch;
 mod million;
 mod options;
+mod page;
 mod peers;
 mod procfs;
 mod reference;
@@ -81,7 +83,7 @@ fn run(options: &Options) -> io::Result<bool> {
             } else {
                 reference::Through::Epoll
             };
-            reference::run(options.listen, options.workers, mode, through)?;
+            reference::run(options.listen, options.workers, mode, through, options.body)?;
             return Ok(true);
         }
         "throughput" => throughput::run(options)?,
@@ -95,6 +97,13 @@ fn run(options: &Options) -> io::Result<bool> {
                     "compare takes two files of results, or none",
                 ));
             }
+        },
+        "report" => match &options.files[..] {
+            [folder] => {
+                page::run(folder)?;
+                return Ok(true);
+            }
+            _ => return Err(io::Error::other("report takes one folder of results")),
         },
         "idle" => idle::run(options)?,
         "million" => million::run(options)?,

@@ -16,6 +16,7 @@ use crate::affinity;
 use answer::ANSWER;
 
 mod answer;
+mod large;
 mod ring;
 
 /// Answers sent with one call at most; a deeper pipeline takes several calls.
@@ -44,7 +45,13 @@ pub(crate) fn run(
     workers: usize,
     mode: Mode,
     through: Through,
+    body: usize,
 ) -> io::Result<()> {
+    let answer = match body {
+        0 => ANSWER.to_vec(),
+        n => with_body(n),
+    };
+    let answer: &'static [u8] = answer.leak();
     let workers = workers.clamp(1, 256);
     let first = listener(listen)?;
     let address = std::net::TcpListener::from(first.try_clone()?).local_addr()?;
@@ -61,8 +68,9 @@ pub(crate) fn run(
                 // Best effort: a restricted cpuset is no reason not to serve.
                 let _ = affinity::pin_self(n % affinity::cores());
                 match through {
+                    Through::Epoll if body > 0 => large::serve(&listener, answer),
                     Through::Epoll => serve(&listener, mode),
-                    Through::Ring => ring::serve(&listener, mode),
+                    Through::Ring => ring::serve(&listener, mode, answer),
                 }
             })
         })
@@ -73,6 +81,15 @@ pub(crate) fn run(
             .map_err(|_| io::Error::other("a worker panicked"))??;
     }
     Ok(())
+}
+
+/// An answer as the small one, with so many bytes of body.
+fn with_body(n: usize) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nServer: reference\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+         Content-Type: application/octet-stream\r\nContent-Length: ";
+    let mut answer = format!("{head}{n}\r\n\r\n").into_bytes();
+    answer.resize(answer.len() + n, b'x');
+    answer
 }
 
 fn listener(address: SocketAddr) -> io::Result<OwnedFd> {
@@ -115,7 +132,11 @@ fn serve(listener: &OwnedFd, mode: Mode) -> io::Result<()> {
         for event in &events {
             let fd = event.data.u64() as RawFd;
             if fd == own {
-                accept_all(&poll, listener)?;
+                accept_all(
+                    &poll,
+                    listener,
+                    EventFlags::IN | EventFlags::RDHUP | EventFlags::ET,
+                )?;
                 continue;
             }
             // SAFETY: a descriptor in the set is open: `close` below is the only place that closes
@@ -129,18 +150,13 @@ fn serve(listener: &OwnedFd, mode: Mode) -> io::Result<()> {
     }
 }
 
-fn accept_all(poll: &OwnedFd, listener: &OwnedFd) -> io::Result<()> {
+fn accept_all(poll: &OwnedFd, listener: &OwnedFd, flags: EventFlags) -> io::Result<()> {
     use std::os::fd::IntoRawFd;
     loop {
         match net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(socket) => {
                 let data = EventData::new_u64(socket.as_raw_fd() as u64);
-                epoll::add(
-                    poll,
-                    &socket,
-                    data,
-                    EventFlags::IN | EventFlags::RDHUP | EventFlags::ET,
-                )?;
+                epoll::add(poll, &socket, data, flags)?;
                 let _ = socket.into_raw_fd();
             }
             // Out of descriptors: the level-triggered listener comes back with the next wait.

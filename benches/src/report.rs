@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
+use crate::facts;
 use crate::procfs::Cpu;
 use crate::verdict::Verdict;
 
@@ -89,6 +90,9 @@ impl Report {
                 .iter()
                 .map(|(n, v)| (n.trim().to_owned(), v.clone()))
                 .collect();
+            map.insert("command".into(), facts::command().into());
+            map.insert("at".into(), facts::now().into());
+            map.insert("machine".into(), facts::machine().into());
             if !self.verdicts.is_empty() {
                 let all = self.verdicts.iter().map(Verdict::json).collect();
                 map.insert("verdicts".into(), Value::Array(all));

@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let all = all.ok_or_else(|| io::Error::other("--rounds must be at least 1"))?;
     let mut report = Report::default();
     report.put("workload", "throughput");
+    report.put("server", server.name.as_str());
     report.put("url", url);
     report.put("connections", fleet.len());
     report.put("depth", options.depth);
@@ -85,10 +86,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.cpu(all.cpu, all.requests);
     if let Some(median) = crate::stats::median(&costs) {
         report.put("  median of the rounds", median.value);
-        report.put(
-            "  interval",
-            format!("{:.3} - {:.3}", median.low, median.high),
-        );
+        report.put("  median of the rounds, low", median.low);
+        report.put("  median of the rounds, high", median.high);
     }
     report.latency(&all.latency);
     Ok(report)

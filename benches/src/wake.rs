@@ -107,6 +107,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let target = Target::probe(url, false)?;
     let mut report = Report::default();
     report.put("workload", "wake");
+    report.put("server", server.name.as_str());
     report.put("url", url);
     report.put("parked", options.parked);
     report.put("rate/s", options.rate);

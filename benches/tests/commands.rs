@@ -237,7 +237,14 @@ fn a_missed_limit_is_said_and_shows_in_the_exit_code() {
 /// Servers of the system: each that is installed is measured once, the others are named with what to install.
 #[test]
 fn peers_are_started_with_a_configuration_of_their_own() {
-    for peer in ["nginx", "nginx-file", "h2o", "apache2"] {
+    for peer in [
+        "nginx",
+        "nginx-file",
+        "h2o",
+        "apache2",
+        "lighttpd",
+        "haproxy",
+    ] {
         let output = run(&[
             "throughput",
             "--server",

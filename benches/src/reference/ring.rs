@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::{BufRingEntry, Fd};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
-use super::{ANSWER, BATCH, BUFFER, Mode};
+use super::{BATCH, BUFFER, Mode};
 
 const ENTRIES: u32 = 1024;
 /// Buffers to receive into; a power of two.
@@ -24,14 +24,17 @@ const RECEIVE: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
 
 /// Serves until killed.
-pub(super) fn serve(listener: &OwnedFd, mode: Mode) -> io::Result<()> {
+pub(super) fn serve(listener: &OwnedFd, mode: Mode, one: &'static [u8]) -> io::Result<()> {
     let mut ring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_cqsize(4 * ENTRIES)
         .build(ENTRIES)?;
     let mut buffers = Buffers::new(&ring)?;
-    let answers = ANSWER.repeat(BATCH);
+    let answers = Answers {
+        each: one.len(),
+        all: one.repeat(BATCH),
+    };
     let finder = memchr::memmem::Finder::new(b"\r\n\r\n");
     let own = listener.as_raw_fd();
     push(&mut ring, &accept(own))?;
@@ -85,12 +88,18 @@ pub(super) fn serve(listener: &OwnedFd, mode: Mode) -> io::Result<()> {
     }
 }
 
+/// As many behind each other as one send may take.
+struct Answers {
+    each: usize,
+    all: Vec<u8>,
+}
+
 /// Submits the answers to the request heads in `bytes`. False when the connection is over.
 fn answer(
     ring: &mut IoUring,
     fd: RawFd,
     bytes: &[u8],
-    answers: &[u8],
+    answers: &Answers,
     finder: &memchr::memmem::Finder<'_>,
     mode: Mode,
 ) -> io::Result<bool> {
@@ -101,10 +110,10 @@ fn answer(
             unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
         return Ok(usize::try_from(sent) == Ok(bytes.len()));
     }
-    let mut left = finder.find_iter(bytes).count() * ANSWER.len();
+    let mut left = finder.find_iter(bytes).count() * answers.each;
     while left > 0 {
-        let now = left.min(answers.len());
-        push(ring, &send(fd, &answers[..now]))?;
+        let now = left.min(answers.all.len());
+        push(ring, &send(fd, &answers.all[..now]))?;
         left -= now;
     }
     Ok(memchr::memmem::find(bytes, b"Connection: close\r\n").is_none())
