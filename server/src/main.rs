@@ -8,7 +8,7 @@
 //! what systems do differently.
 
 mod accept_mutex;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod allocations;
 mod child;
 mod cli;

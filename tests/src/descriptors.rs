@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Waits until no other test of this process holds many descriptors, raises the limit as far as it goes, and returns it.
+#[allow(clippy::unnecessary_cast, reason = "signed on FreeBSD")]
 pub fn many() -> (u64, MutexGuard<'static, ()>) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut limit = libc::rlimit {
@@ -16,5 +17,5 @@ pub fn many() -> (u64, MutexGuard<'static, ()>) {
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: a valid parameter.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    (limit.rlim_max, turn)
+    (limit.rlim_max as u64, turn)
 }

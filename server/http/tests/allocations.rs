@@ -1,4 +1,5 @@
 //! A warm keep-alive request to a handler that is ready at once allocates nothing on its worker.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use parkade::{Runtime, Workers};

@@ -87,12 +87,20 @@ pub(crate) struct Claims {
 }
 
 /// What [`Claims`] showed at one moment.
+#[cfg_attr(
+    target_vendor = "apple",
+    allow(dead_code, reason = "no semaphore is claimed")
+)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Claimed {
     begun: u32,
     ended: u32,
 }
 
+#[cfg_attr(
+    target_vendor = "apple",
+    allow(dead_code, reason = "no semaphore is claimed")
+)]
 impl Claims {
     /// Before the attempt.
     pub(crate) fn begin(&self) {
@@ -115,6 +123,10 @@ impl Claims {
     }
 }
 
+#[cfg_attr(
+    target_vendor = "apple",
+    allow(dead_code, reason = "no semaphore is claimed")
+)]
 impl Claimed {
     /// Whether somebody claims or holds the token.
     pub(crate) fn any(self) -> bool {

@@ -260,7 +260,8 @@ fn explain(
 }
 
 /// Three listening sockets with one address.
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::unwrap_used, reason = "a test")]
 pub(super) fn three_for_a_test() -> Vec<TcpListener> {
     let config = Config::builtin(2);
     let asked = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
