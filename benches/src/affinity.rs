@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::process::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::procfs;
 
@@ -15,6 +15,24 @@ pub(crate) fn cores() -> usize {
 /// Pins the calling thread.
 pub(crate) fn pin_self(core: usize) -> io::Result<()> {
     pin(None, core)
+}
+
+/// The calling thread is pinned while this value lives: servers that are started later must not inherit it.
+pub(crate) struct Pinned(CpuSet);
+
+impl Pinned {
+    pub(crate) fn to(core: usize) -> io::Result<Pinned> {
+        let before = sched_getaffinity(None)?;
+        pin_self(core)?;
+        Ok(Pinned(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // What was allowed before is allowed again.
+        let _ = sched_setaffinity(None, &self.0);
+    }
 }
 
 /// Pins every thread of `pid` and of its descendants.

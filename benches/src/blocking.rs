@@ -1,7 +1,7 @@
 //! A handler that blocks, or takes all of the processor, and what everybody else notices of it.
 //!
 //! Parked connections ask at a fixed rate; some send their heads in pieces. Meanwhile one connection, or one on every home
-//! worker, asks for a handler that is busy for 200 ms, again and again. A round measures the others before and during
+//! worker, asks for a handler that is busy for --block-ms, again and again. A round measures the others before and during
 //! that. The machine must be quiet for a round to count: two busy cores and a client leave the scheduler little room.
 
 use std::cmp::Reverse;
@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use parkade_tests::client;
 
-use crate::fleet::{Fleet, STALL};
+use crate::fleet::{Fleet, STALL, histogram};
 use crate::launch::Server;
 use crate::options::Options;
 use crate::report::{Report, progress};
@@ -26,8 +27,6 @@ use crate::verdict::{Verdict, exactly};
 /// Two home workers and two reserves on two cores, and something to push against.
 pub(crate) const DIRECTIVES: &str = "ThreadsPerChild 4\nMaxClients 400\n\
      <Location /push>\n  SetHandler parkade-diagnostics\n  Require local\n</Location>\n";
-/// How long a handler blocks.
-const BLOCKED: &str = "200";
 /// Connections that are tried to find one on every home worker.
 const TRIED: usize = 64;
 /// One request in so many comes in three pieces, so far apart.
@@ -37,39 +36,82 @@ const APART: Duration = Duration::from_millis(20);
 const CALM_MS: f64 = 0.5;
 const COUNTED: usize = 7;
 
-/// The `blocking` command.
-pub(crate) fn run(options: &Options) -> io::Result<Report> {
-    let everyone = match options.case.as_str() {
-        "one" => false,
-        "all" => true,
-        other => {
-            let error = format!("no such case `{other}`; see --help");
-            return Err(io::Error::other(error));
-        }
-    };
-    if !matches!(options.how.as_str(), "spin" | "block") {
-        return Err(io::Error::other("--how is spin or block"));
+/// A server with parked connections that will ask.
+pub(crate) struct Scene {
+    _server: Server,
+    target: Target,
+    fleet: Fleet,
+    /// What blocks, and whether on every home worker.
+    path: String,
+    everyone: bool,
+}
+
+/// A round: how long answers took.
+pub(crate) struct Round {
+    /// Before anything blocks.
+    pub(crate) before: Histogram<u64>,
+    pub(crate) during: Histogram<u64>,
+}
+
+impl Scene {
+    pub(crate) fn start(options: &Options) -> io::Result<Scene> {
+        let everyone = match options.case.as_str() {
+            "one" => false,
+            "all" => true,
+            other => {
+                let error = format!("no such case `{other}`; see --help");
+                return Err(io::Error::other(error));
+            }
+        };
+        let path = match options.how.as_str() {
+            how @ ("spin" | "block") => format!("/push?{how}={}", options.block_ms),
+            _ => return Err(io::Error::other("--how is spin or block")),
+        };
+        let what = options.server.as_deref().unwrap_or("parkade-file");
+        let server = Server::start(what, options)?;
+        let target = Target::probe(&server.url, false)?;
+        let mut fleet = Fleet::new(target.clone())?;
+        fleet.open(options.parked, 1, true)?;
+        Ok(Scene {
+            _server: server,
+            target,
+            fleet,
+            path,
+            everyone,
+        })
     }
-    let what = options.server.as_deref().unwrap_or("parkade-file");
-    let server = Server::start(what, options)?;
-    let target = Target::probe(&server.url, false)?;
-    let mut fleet = Fleet::new(target.clone())?;
-    fleet.open(options.parked, 1, true)?;
-    let (mut hit, mut quiet_all) = (Vec::new(), Vec::new());
-    let time = Duration::from_secs_f64(options.requests as f64 / options.rate as f64);
-    let bar = progress(options.rounds as u64, "rounds");
-    for _ in 0..options.rounds {
-        let before = speak(&mut fleet, options.rate, time / 2)?;
-        let blockers = Blockers::start(target.address, &options.how, everyone)?;
-        let during = speak(&mut fleet, options.rate, time);
+
+    /// The others ask for a while, and then once more while handlers block.
+    pub(crate) fn round(&mut self, options: &Options) -> io::Result<Round> {
+        let time = Duration::from_secs_f64(options.requests as f64 / options.rate as f64);
+        let before = speak(&mut self.fleet, options.rate, time / 2)?;
+        let blockers = Blockers::start(self.target.address, &self.path, self.everyone)?;
+        let during = speak(&mut self.fleet, options.rate, time);
         let blocked = blockers.stop()?;
         let during = during?;
+        match blocked {
+            0 => Err(io::Error::other("no handler has blocked")),
+            _ => Ok(Round { before, during }),
+        }
+    }
+}
+
+/// Milliseconds.
+fn p99(times: &Histogram<u64>) -> f64 {
+    times.value_at_quantile(0.99) as f64 / 1e6
+}
+
+/// The `blocking` command.
+pub(crate) fn run(options: &Options) -> io::Result<Report> {
+    let mut scene = Scene::start(options)?;
+    let (mut hit, mut quiet_all) = (Vec::new(), Vec::new());
+    let bar = progress(options.rounds as u64, "rounds");
+    for _ in 0..options.rounds {
+        let round = scene.round(options)?;
+        let (before, during) = (p99(&round.before), p99(&round.during));
         quiet_all.push(before);
         if before < CALM_MS {
             hit.push(during);
-        }
-        if blocked == 0 {
-            return Err(io::Error::other("no handler has blocked"));
         }
         bar.inc(1);
     }
@@ -78,6 +120,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.put("workload", "blocking");
     report.put("who blocks", options.case.as_str());
     report.put("how", options.how.as_str());
+    report.put("for ms", options.block_ms);
     report.put("parked", options.parked);
     report.put("rate/s", options.rate);
     report.put("rounds", options.rounds);
@@ -107,9 +150,9 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     Ok(report)
 }
 
-/// Random connections ask at `rate` for so long; the p99 in milliseconds, from the moment a request was due. Sleeps in
+/// Random connections ask at `rate` for so long; how long that took, from the moment a request was due. Sleeps in
 /// between: a core that polls would be missing to the server.
-fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<f64> {
+fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<Histogram<u64>> {
     fleet.latency.reset();
     let request = fleet.request().to_vec();
     let (one, two) = (request.len() / 3, request.len() * 2 / 3);
@@ -165,7 +208,7 @@ fn speak(fleet: &mut Fleet, rate: u64, time: Duration) -> io::Result<f64> {
         fleet.turn(Duration::ZERO, &mut done)?;
     }
     fleet.drain()?;
-    Ok(fleet.latency.value_at_quantile(0.99) as f64 / 1e6)
+    Ok(std::mem::replace(&mut fleet.latency, histogram()?))
 }
 
 /// Clients whose requests block a home worker each, one after the other.
@@ -175,7 +218,7 @@ struct Blockers {
 }
 
 impl Blockers {
-    fn start(address: SocketAddr, how: &str, everyone: bool) -> io::Result<Blockers> {
+    fn start(address: SocketAddr, path: &str, everyone: bool) -> io::Result<Blockers> {
         let mut homes = BTreeMap::new();
         for _ in 0..TRIED {
             let mut stream = BufReader::new(client::connect(address)?);
@@ -185,7 +228,7 @@ impl Blockers {
         let count = if everyone { homes.len() } else { 1 };
         let stop = Arc::new(AtomicBool::new(false));
         let threads = homes.into_values().take(count).map(|mut stream| {
-            let (stop, path) = (stop.clone(), format!("/push?{how}={BLOCKED}"));
+            let (stop, path) = (stop.clone(), path.to_owned());
             std::thread::spawn(move || {
                 let mut blocked = 0;
                 while !stop.load(Relaxed) {

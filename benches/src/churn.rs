@@ -10,9 +10,9 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use crate::fleet::{STALL, check_descriptors, histogram};
 use crate::options::Options;
 use crate::procfs;
-use crate::report::Report;
+use crate::report::{Report, say};
+use crate::sample::Sample;
 use crate::target::Target;
-use crate::throughput::Sample;
 
 /// Connections from one source address before the next is used, so that ports never run out.
 const PER_SOURCE: u64 = 4_000;
@@ -27,7 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(70);
 pub(crate) fn calm(connections: u64) {
     let many = || connections > FEW && procfs::time_wait().is_some_and(|n| n > FEW);
     if many() {
-        eprintln!("waiting for the sockets in TIME_WAIT of an earlier run, at most {PATIENCE:?}");
+        let most = PATIENCE.as_secs();
+        say(&format!(
+            "waiting for the sockets in TIME_WAIT of an earlier run, at most {most} s"
+        ));
     }
     let end = Instant::now() + PATIENCE;
     while many() && Instant::now() < end {
@@ -76,7 +79,7 @@ pub(crate) fn measure(
             begun: at,
         })
     };
-    let before = procfs::cpu(pid)?;
+    let before = procfs::used(pid)?;
     let start = Instant::now();
     let together = options
         .connections
@@ -149,7 +152,7 @@ pub(crate) fn measure(
     Ok(Sample {
         requests,
         seconds,
-        cpu: procfs::cpu(pid)? - before,
+        used: procfs::used(pid)? - before,
         latency,
     })
 }
@@ -168,7 +171,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.put("connections at a time", options.connections);
     report.put("connections", sample.requests);
     report.put("connections/s", sample.requests as f64 / sample.seconds);
-    report.cpu(sample.cpu, sample.requests);
+    report.cpu(sample.used.cpu, sample.requests);
     report.latency(&sample.latency);
     Ok(report)
 }

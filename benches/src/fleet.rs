@@ -260,6 +260,29 @@ impl Fleet {
         Ok(count)
     }
 
+    /// Waits at most `patience`, and puts the connections that the server has closed since into `done`.
+    pub(crate) fn closings(&mut self, patience: Duration, done: &mut Vec<usize>) -> io::Result<()> {
+        done.clear();
+        self.wait(patience)?;
+        for event in &self.events {
+            let n = event.data.u64() as usize;
+            let peer = &mut self.peers[n];
+            let ended = loop {
+                match peer.stream.read(&mut self.input) {
+                    Ok(0) => break true,
+                    // Some say goodbye.
+                    Ok(_) => {}
+                    Err(e) => break e.kind() != io::ErrorKind::WouldBlock,
+                }
+            };
+            if ended && !peer.lost {
+                peer.lost = true;
+                done.push(n);
+            }
+        }
+        Ok(())
+    }
+
     fn receive(&mut self, n: usize) -> io::Result<bool> {
         let peer = &mut self.peers[n];
         loop {

@@ -82,6 +82,7 @@ impl Server {
         let address = free_address()?;
         let rival = rivals::plan(what, address, options.workers, options.rivals.as_deref())?;
         let named = match rival {
+            Some(_) if options.body > 0 => return Err(peers::no_body(what)),
             Some(plan) => Some(plan),
             None => peers::plan(what, address, &options.site())?,
         };

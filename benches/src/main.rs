@@ -3,7 +3,8 @@
 //! `main` picks a command; each command is a module. `fleet` holds warm connections, `holder` parked ones in processes
 //! of their own, `target` says what to ask, `procfs` reads what it cost the server, `verdict` holds it against limits,
 //! `report` prints it and writes it as JSON with `facts` about the machine, `page` makes a page of such files. `reference` is the bare epoll loop everything is compared with, `launch` starts servers, `peers`
-//! knows those with a name and `rivals` those on other runtimes, `restart` does things to the server while clients ask.
+//! knows those with a name and `rivals` those on other runtimes, `contest` measures many
+//! servers beside each other, `restart` does things to the server while clients ask.
 
 mod affinity;
 mod beside;
@@ -11,6 +12,7 @@ mod blocking;
 mod calls;
 mod churn;
 mod compare;
+mod contest;
 mod facts;
 mod fleet;
 mod holder;
@@ -26,11 +28,14 @@ mod regress;
 mod report;
 mod restart;
 mod rivals;
+mod sample;
+mod side;
 mod skew;
 mod stats;
 mod steady;
 mod target;
 mod throughput;
+mod timeouts;
 mod verdict;
 mod wake;
 mod wrk;
@@ -98,6 +103,7 @@ fn run(options: &Options) -> io::Result<bool> {
                 ));
             }
         },
+        "backends" | "servers" => return contest::run(options),
         "report" => match &options.files[..] {
             [folder] => {
                 page::run(folder)?;
@@ -109,6 +115,8 @@ fn run(options: &Options) -> io::Result<bool> {
         "million" => million::run(options)?,
         "beside" => beside::run(options)?,
         "blocking" => blocking::run(options)?,
+        "timeouts" => timeouts::run(options)?,
+        "reload" => restart::reload::run(options)?,
         "steady" => steady::run(options)?,
         "skew" => skew::run(options)?,
         "restart" => restart::run(options)?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::ops::Sub;
+use std::ops::{AddAssign, Sub};
 
 /// CPU time of a process tree. `run_ns` is exact (schedstat); user and system are counted in ticks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +34,44 @@ impl Cpu {
         let user = total * self.user_ticks as f64 / ticks;
         (total, user, total * self.system_ticks as f64 / ticks)
     }
+}
+
+/// What a process tree has used of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) cpu: Cpu,
+    /// Context switches: waits that ended, and turns that were cut short.
+    pub(crate) woken: u64,
+    pub(crate) forced: u64,
+}
+
+impl Sub for Used {
+    type Output = Used;
+    fn sub(self, old: Used) -> Used {
+        Used {
+            cpu: self.cpu - old.cpu,
+            // As with the time of a thread that ended.
+            woken: self.woken.saturating_sub(old.woken),
+            forced: self.forced.saturating_sub(old.forced),
+        }
+    }
+}
+
+impl AddAssign for Used {
+    fn add_assign(&mut self, more: Used) {
+        self.cpu.run_ns += more.cpu.run_ns;
+        self.cpu.user_ticks += more.cpu.user_ticks;
+        self.cpu.system_ticks += more.cpu.system_ticks;
+        self.woken += more.woken;
+        self.forced += more.forced;
+    }
+}
+
+/// All of it, so far.
+pub(crate) fn used(root: u32) -> io::Result<Used> {
+    let cpu = cpu(root)?;
+    let (woken, forced) = switches(root);
+    Ok(Used { cpu, woken, forced })
 }
 
 /// `root` and all processes below it.

@@ -5,17 +5,17 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Instant;
 
 use parkade_tests::client;
 
 use crate::fleet::Fleet;
 use crate::launch::Server;
 use crate::options::Options;
-use crate::procfs;
 use crate::report::{Report, progress};
+use crate::sample::Sample;
 use crate::stats::median;
 use crate::target::Target;
+use crate::throughput;
 use crate::verdict::Verdict;
 
 /// Workers, no reserves, and something to push against.
@@ -24,7 +24,8 @@ pub(crate) const DIRECTIVES: &str = "ThreadsPerChild 2\nMaxClients 400\n\
 /// Environment of the server that does without.
 const OFF: &str = "env PARKADE_STEALING=off";
 
-struct Side {
+/// A server whose first worker has all the busy connections.
+pub(crate) struct Side {
     _server: Server,
     pid: u32,
     fleet: Fleet,
@@ -35,7 +36,7 @@ struct Side {
 }
 
 impl Side {
-    fn start(options: &Options, stealing: bool) -> io::Result<Side> {
+    pub(crate) fn start(options: &Options, stealing: bool) -> io::Result<Side> {
         let mut options = options.clone();
         if !stealing {
             options.under = OFF.to_owned();
@@ -57,14 +58,15 @@ impl Side {
         })
     }
 
+    /// They all ask, again and again.
+    pub(crate) fn measure(&mut self, requests: u64) -> io::Result<Sample> {
+        throughput::measure(&mut self.fleet, self.pid, 1, requests, &mut |_| {})
+    }
+
     fn round(&mut self, requests: u64) -> io::Result<()> {
-        let before = procfs::cpu(self.pid)?;
-        let start = Instant::now();
-        self.fleet.closed_loop(1, requests, &mut |_| {})?;
-        let seconds = start.elapsed().as_secs_f64();
-        let cpu = procfs::cpu(self.pid)? - before;
-        self.rates.push(requests as f64 / seconds);
-        self.costs.push(cpu.per_request(requests).0);
+        let sample = self.measure(requests)?;
+        self.rates.push(sample.rate());
+        self.costs.push(sample.cost());
         Ok(())
     }
 }

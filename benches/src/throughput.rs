@@ -3,28 +3,12 @@
 use std::io;
 use std::time::Instant;
 
-use hdrhistogram::Histogram;
-
 use crate::fleet::{Fleet, histogram};
 use crate::options::Options;
-use crate::procfs::{self, Cpu};
+use crate::procfs;
 use crate::report::{Report, progress};
+use crate::sample::Sample;
 use crate::target::Target;
-
-/// What one run found.
-pub(crate) struct Sample {
-    pub(crate) requests: u64,
-    pub(crate) seconds: f64,
-    pub(crate) cpu: Cpu,
-    pub(crate) latency: Histogram<u64>,
-}
-
-impl Sample {
-    /// Server CPU per request in microseconds.
-    pub(crate) fn cost(&self) -> f64 {
-        self.cpu.per_request(self.requests).0
-    }
-}
 
 /// One measured run over an open, warm fleet.
 pub(crate) fn measure(
@@ -37,15 +21,15 @@ pub(crate) fn measure(
     fleet.latency.reset();
     // Whole batches only, so that the division is by what was really asked.
     let requests = requests.div_ceil(depth as u64) * depth as u64;
-    let before = procfs::cpu(pid)?;
+    let before = procfs::used(pid)?;
     let start = Instant::now();
     fleet.closed_loop(depth, requests, tick)?;
     let seconds = start.elapsed().as_secs_f64();
-    let cpu = procfs::cpu(pid)? - before;
+    let used = procfs::used(pid)? - before;
     Ok(Sample {
         requests,
         seconds,
-        cpu,
+        used,
         latency: std::mem::replace(&mut fleet.latency, histogram()?),
     })
 }
@@ -57,7 +41,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let mut fleet = Fleet::new(Target::probe(url, false)?)?;
     fleet.open(options.connections, 1, true)?;
     fleet.closed_loop(options.depth, options.requests / 10, &mut |_| {})?;
-    let mut all: Option<Sample> = None;
+    let mut all = Sample::new()?;
     let mut costs = Vec::new();
     for round in 1..=options.rounds {
         let bar = progress(
@@ -69,12 +53,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
         })?;
         bar.finish_and_clear();
         costs.push(sample.cost());
-        all = Some(match all {
-            None => sample,
-            Some(sum) => add(sum, &sample)?,
-        });
+        all.add(&sample)?;
     }
-    let all = all.ok_or_else(|| io::Error::other("--rounds must be at least 1"))?;
     let mut report = Report::default();
     report.put("workload", "throughput");
     report.put("server", server.name.as_str());
@@ -82,8 +62,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     report.put("connections", fleet.len());
     report.put("depth", options.depth);
     report.put("requests", all.requests);
-    report.put("requests/s", all.requests as f64 / all.seconds);
-    report.cpu(all.cpu, all.requests);
+    report.put("requests/s", all.rate());
+    report.cpu(all.used.cpu, all.requests);
     if let Some(median) = crate::stats::median(&costs) {
         report.put("  median of the rounds", median.value);
         report.put("  median of the rounds, low", median.low);
@@ -91,14 +71,4 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     }
     report.latency(&all.latency);
     Ok(report)
-}
-
-fn add(mut sum: Sample, more: &Sample) -> io::Result<Sample> {
-    sum.requests += more.requests;
-    sum.seconds += more.seconds;
-    sum.cpu.run_ns += more.cpu.run_ns;
-    sum.cpu.user_ticks += more.cpu.user_ticks;
-    sum.cpu.system_ticks += more.cpu.system_ticks;
-    sum.latency.add(&more.latency).map_err(io::Error::other)?;
-    Ok(sum)
 }

@@ -10,8 +10,8 @@ use crate::fleet::{Fleet, PER_SOURCE, STALL, histogram};
 use crate::options::Options;
 use crate::procfs;
 use crate::report::Report;
+use crate::sample::Sample;
 use crate::target::Target;
-use crate::throughput::Sample;
 
 /// Fleets opened so far.
 static TURN: AtomicUsize = AtomicUsize::new(0);
@@ -26,18 +26,18 @@ pub(crate) fn measure(target: &Target, pid: u32, options: &Options) -> io::Resul
     fleet.open(options.parked.max(1), first_source, true)?;
     speak(&mut fleet, options.rate, options.requests / 10, 0)?;
     fleet.latency.reset();
-    let before = procfs::cpu(pid)?;
+    let before = procfs::used(pid)?;
     let start = Instant::now();
     speak(&mut fleet, options.rate, options.requests, 0)?;
     let seconds = start.elapsed().as_secs_f64();
-    let cpu = procfs::cpu(pid)? - before;
+    let used = procfs::used(pid)? - before;
     let latency = std::mem::replace(&mut fleet.latency, histogram()?);
     drop(fleet);
     settle(pid)?;
     Ok(Sample {
         requests: options.requests,
         seconds,
-        cpu,
+        used,
         latency,
     })
 }
@@ -114,7 +114,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Report> {
     let sample = measure(&target, pid, options)?;
     report.put("requests", sample.requests);
     report.put("reached rate/s", sample.requests as f64 / sample.seconds);
-    report.cpu(sample.cpu, sample.requests);
+    report.cpu(sample.used.cpu, sample.requests);
     report.latency(&sample.latency);
     Ok(report)
 }

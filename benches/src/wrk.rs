@@ -7,20 +7,20 @@ use std::time::Instant;
 use crate::fleet::histogram;
 use crate::options::Options;
 use crate::procfs;
-use crate::throughput::Sample;
+use crate::sample::Sample;
 
 /// Seconds of one slice: wrk counts time, not requests.
 const SECONDS: u64 = 1;
 
 /// One slice. Latencies stay with wrk.
 pub(crate) fn measure(url: &str, pid: u32, options: &Options) -> io::Result<Sample> {
-    let before = procfs::cpu(pid)?;
+    let before = procfs::used(pid)?;
     let start = Instant::now();
     let requests = load(url, options.connections)?;
     Ok(Sample {
         requests,
         seconds: start.elapsed().as_secs_f64(),
-        cpu: procfs::cpu(pid)? - before,
+        used: procfs::used(pid)? - before,
         latency: histogram()?,
     })
 }

@@ -19,7 +19,14 @@ impl Options {
     }
 
     /// Fills in what depends on the command, and refuses what would never end or cannot work.
-    pub(super) fn settle(&mut self) -> Result<(), lexopt::Error> {
+    pub(crate) fn settle(&mut self) -> Result<(), lexopt::Error> {
+        if matches!(self.command.as_str(), "backends" | "servers") {
+            // Each of their workloads has its own sizes, where none were said.
+            return Ok(());
+        }
+        if self.workload.is_empty() {
+            self.workload = "throughput".into();
+        }
         let compares = self.command == "compare";
         if self.load() == "pipelined" && self.depth == 1 {
             self.depth = 16;
@@ -43,7 +50,7 @@ impl Options {
         if self.connections == 0 {
             self.connections = match self.command.as_str() {
                 "steady" | "skew" => 16,
-                "restart" => 100,
+                "restart" | "reload" => 100,
                 _ => 64,
             };
         }
@@ -51,6 +58,7 @@ impl Options {
             self.children = match self.case.as_str() {
                 "crash" => 1,
                 _ if restarts => 4,
+                _ if self.command == "reload" => 2,
                 _ if million => 64,
                 _ => 1,
             };
@@ -58,7 +66,7 @@ impl Options {
         if self.rate == 0 {
             self.rate = match self.command.as_str() {
                 "restart" if self.case == "soak" => 200,
-                "restart" => 2_000,
+                "restart" | "reload" => 2_000,
                 "blocking" => 4_000,
                 _ => 20_000,
             };
@@ -73,6 +81,7 @@ impl Options {
                 "churn" => 20_000,
                 "wake" => 40_000,
                 "million" => 600_000,
+                "timeouts" => 1_000_000,
                 "blocking" => 16_000,
                 "skew" => 20_000,
                 "pipelined" => 1_000_000,
@@ -90,6 +99,8 @@ impl Options {
                 "soak" if restarts => 3_600,
                 _ if restarts => 100,
                 _ if blocks => 10,
+                _ if self.command == "reload" => 20,
+                _ if self.command == "timeouts" => 1,
                 _ if rounds => ENOUGH,
                 _ => 3,
             };
@@ -101,9 +112,18 @@ impl Options {
                 ("blocking", _) => 2_000,
                 ("restart", "parked") => 50_000,
                 ("restart", "crash") => 4_000,
-                ("restart", _) => 1_000,
+                ("restart" | "reload", _) => 1_000,
                 _ => 15_000,
             };
+        }
+        if self.keepalive == 0 {
+            self.keepalive = match self.command.as_str() {
+                "timeouts" => 6,
+                _ => 300,
+            };
+        }
+        if self.hold == 0 && self.command == "idle" {
+            self.hold = 10;
         }
         let l = &self.limits;
         let between = [l.ratio, l.user, l.p50].iter().any(Option::is_some);
@@ -118,6 +138,7 @@ impl Options {
             && self.rounds <= 100_000
             && (1..=1_000_000).contains(&self.rate)
             && (1..=256).contains(&self.children)
+            && (1..=10_000).contains(&self.block_ms)
             && self.spin_us <= 1_000_000
             && self.hold <= 86_400
             && self.processes <= 125

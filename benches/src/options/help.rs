@@ -9,8 +9,9 @@ parkade-bench COMMAND [OPTIONS]
   wake        random parked connections speak, open loop: --parked 15000 --rate 20000 --requests N
   beside      warm connections beside parked ones: --connections 64 --parked 15000 --requests N --rounds 15
               --limit RATIO (with / without); none of the parked may be lost
-  idle        what parked connections cost, as a slope from --low 2000 to --parked 18000; --processes N clients
-              --limit-bytes B (user memory of each)  --limit-wakeups N (in 10 s)  --limit-given-back SHARE (at least)
+  idle        what parked connections cost, as a slope from --low 2000 to --parked 18000; --processes N clients; --hold 10
+              seconds of silence
+              --limit-bytes B (user memory of each)  --limit-wakeups N (in this time)  --limit-given-back SHARE (at least)
   million     --parked 1000000 of several processes on both sides: --children 64 of the server, memory beyond the first
               --low 2000, then --hold SECONDS of silence, one question to each, --requests 600000 at --rate 20000
               --limit-bytes B (user memory of each)  --limit-mb MB (of all, beyond the empty server)
@@ -24,6 +25,14 @@ parkade-bench COMMAND [OPTIONS]
               --limit-calls N    system calls per request of a, counted from outside in a slice that is not timed
   compare A.json B.json   two results of one command (--json): what has changed, and what for the worse by more than
               --limit RATIO (1.05)
+  backends    every backend there is here: the bare loops reference and reference-uring, and the server on epoll,
+              epoll-oneshot and io_uring; all workloads, in rounds of A B C, A B C; ratios are to the first of them
+  servers     the same for whole servers: parkade-file, nginx-file, apache2, h2o, lighttpd, haproxy
+              --servers A,B,...  who takes part instead (any SERVER)
+              --workload A,B,... of throughput, pipelined, large, large-pipelined, idle, wake, idle+active, churn, skew,
+                                 blocking-20, blocking-200, timeouts, reload
+              --out DIR          a result (JSON) for each server in each workload, and DIR/report.html
+              --quick            a look of two minutes; --rounds, --requests, --parked ... of one's own choice
   report DIR  one page, DIR/report.html, of all results (--json) in DIR: bars of CPU per request and of memory, curves of
               latency, the machines and the commands
   restart     what clients notice of it: --children 4 --connections 100 --rate 2000 --case CASE
@@ -34,7 +43,11 @@ parkade-bench COMMAND [OPTIONS]
               kill               --rounds 20 times kill -9 of a child under load: whom it hits, and for how long
               soak               --rounds 3600, one a second: memory and descriptors must not grow
               crash              --rounds 20 times SEGV of the only child with --parked 4000: until another one serves
-  blocking    a handler that is busy for 200 ms, and what the others notice: --parked 2000 --rate 4000 --rounds 10
+  reload      graceful restarts, of other servers too (parkade-file, nginx, nginx-file, apache2): --rounds 20 of them under
+              --rate 2000 on --connections 100, a fifth as many new connections, --parked 1000 beside it; --children 2
+  timeouts    deadlines: --parked 15000 connections ask in turn, --requests 1000000 times in all, and each time renew
+              theirs; then all are silent, and are closed when --keepalive 6 seconds are over: how late
+  blocking    a handler that is busy for --block-ms 200, and what the others notice: --parked 2000 --rate 4000 --rounds 10
               --requests 16000 (in each)
               --case one|all (of the home workers)  --how spin|block  --limit-p99 MS (the median of the rounds' p99)
               --limit-worst MS (of the worst round); a round counts if the p99 before it is under 0.5 ms, and seven must

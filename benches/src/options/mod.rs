@@ -55,10 +55,18 @@ pub(crate) struct Options {
     pub(crate) echo: bool,
     pub(crate) io_uring: bool,
     pub(crate) workload: String,
+    /// Who takes part in `backends` or `servers`, if not all that are there.
+    pub(crate) contestants: Option<String>,
+    /// Where the results of these go, and a page of them.
+    pub(crate) out: Option<PathBuf>,
+    /// Less of everything.
+    pub(crate) quick: bool,
     /// What happens to the server in `restart`.
     pub(crate) case: String,
     /// What a handler does in `blocking`.
     pub(crate) how: String,
+    /// For how long it does.
+    pub(crate) block_ms: u64,
     /// Processor time of each request of `skew`, in microseconds.
     pub(crate) spin_us: u64,
     /// More lines for the configuration of a parkade-file that is started here.
@@ -97,7 +105,7 @@ impl Options {
             connections: 0,
             depth: 1,
             body: 0,
-            keepalive: 300,
+            keepalive: 0,
             requests: 0,
             rounds: 0,
             rate: 0,
@@ -116,9 +124,13 @@ impl Options {
             rivals: None,
             echo: false,
             io_uring: false,
-            workload: "throughput".into(),
+            workload: String::new(),
+            contestants: None,
+            out: None,
+            quick: false,
             case: String::new(),
             how: "spin".into(),
+            block_ms: 200,
             spin_us: 50,
             directives: String::new(),
             a: String::new(),
@@ -157,8 +169,12 @@ impl Options {
                 Long("echo") => o.echo = true,
                 Long("io-uring") => o.io_uring = true,
                 Long("workload") => o.workload = parser.value()?.string()?,
+                Long("servers") => o.contestants = Some(parser.value()?.string()?),
+                Long("out") => o.out = Some(parser.value()?.into()),
+                Long("quick") => o.quick = true,
                 Long("case") => o.case = parser.value()?.string()?,
                 Long("spin-us") => o.spin_us = parser.value()?.parse()?,
+                Long("block-ms") => o.block_ms = parser.value()?.parse()?,
                 Long("how") => o.how = parser.value()?.string()?,
                 Long("directive") => {
                     o.directives.push_str(&parser.value()?.string()?);

@@ -6,6 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::curves::{COLOURS, drawing};
+use crate::report::short;
 use crate::stats::Median;
 
 /// Pixels: the width of everything, the place for names, the height of a bar with its gap, and that of axis and legend.
@@ -52,7 +53,7 @@ pub(super) fn draw(bars: &[Bar<'_>], parts: &[&str], unit: &str) -> io::Result<S
                 .light_line_style(TRANSPARENT)
                 .bold_line_style(RGBColor(0xdd, 0xdd, 0xdd))
                 .x_labels(8)
-                .x_label_formatter(&|x| super::html::short(*x))
+                .x_label_formatter(&|x| short(*x))
                 .label_style(("sans-serif", 12))
                 .x_desc(unit)
                 .axis_desc_style(("sans-serif", 13))
@@ -89,7 +90,7 @@ pub(super) fn draw(bars: &[Bar<'_>], parts: &[&str], unit: &str) -> io::Result<S
             let name = (NAMES as i32 - 8, y);
             drawing(root.draw_text(bar.name, &style(HPos::Right), name))?;
             let (x, _) = chart.backend_coord(&(value.max(high), middle));
-            let figure = super::html::short(value);
+            let figure = short(value);
             drawing(root.draw_text(&figure, &style(HPos::Left), (x + 7, y)))?;
         }
         let mut x = NAMES as i32;

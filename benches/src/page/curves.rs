@@ -6,6 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::report::short;
 use crate::stats::Median;
 
 /// Told apart by colour-blind eyes too.
@@ -64,7 +65,7 @@ pub(super) fn draw(curves: &[Curve<'_>], percentiles: &[&str]) -> io::Result<Str
                 .label_style(("sans-serif", 12))
                 .y_desc("us")
                 .axis_desc_style(("sans-serif", 13))
-                .y_label_formatter(&|us| super::html::short(*us))
+                .y_label_formatter(&|us| short(*us))
                 .draw(),
         )?;
         let font = TextStyle::from(("sans-serif", 13).into_font());

@@ -9,6 +9,7 @@ use super::Group;
 use super::bars::{self, Bar};
 use super::curves::{self, Curve};
 use super::results::{Entry, Figure};
+use crate::report::short;
 use crate::stats::Median;
 
 /// Readable without it; nothing is fetched for it.
@@ -240,52 +241,9 @@ fn anchor(workload: &str) -> String {
         .collect()
 }
 
-/// Three digits or all of a whole number, with the thousands apart.
-pub(super) fn short(value: f64) -> String {
-    let size = value.abs();
-    let digits = match size {
-        0.0 => 0,
-        _ if size >= 99.95 => 0,
-        _ if size >= 9.995 => 1,
-        _ if size >= 0.9995 => 2,
-        _ => 3,
-    };
-    let text = format!("{size:.digits$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut grouped = String::new();
-    for (n, digit) in whole.chars().enumerate() {
-        if n > 0 && (whole.len() - n).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let sign = if value < 0.0 && text.contains(|c: char| c.is_ascii_digit() && c != '0') {
-        "-"
-    } else {
-        ""
-    };
-    format!("{sign}{grouped}{rest}")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{anchor, short};
-
-    #[test]
-    fn figures_are_short() {
-        let pairs = [
-            (0.0, "0"),
-            (0.000_04, "0.000"),
-            (5.036, "5.04"),
-            (56.06, "56.1"),
-            (1234.5, "1,234"),
-            (1_000_000.0, "1,000,000"),
-            (-12.25, "-12.2"),
-        ];
-        for (value, text) in pairs {
-            assert_eq!(short(value), text);
-        }
-    }
+    use super::anchor;
 
     #[test]
     fn an_anchor_has_nothing_that_would_end_its_attribute() {

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::launch::Plan;
@@ -59,6 +60,29 @@ pub(crate) fn plan(name: &str, address: SocketAddr, site: &Site<'_>) -> io::Resu
     Ok(Some(plan))
 }
 
+/// Whether it closes connections that are idle for too long; the yardstick does not, nor do servers on other runtimes.
+/// One that was started by somebody else does.
+pub(crate) fn has_deadlines(name: &str) -> bool {
+    let name = name.split('+').next().unwrap_or(name);
+    let known = matches!(
+        name,
+        "parkade-file" | "nginx" | "nginx-file" | "h2o" | "apache2" | "lighttpd" | "haproxy"
+    );
+    known || name.contains("://")
+}
+
+/// The signal for a graceful restart after which all its processes are new ones.
+pub(crate) fn graceful(name: &str) -> io::Result<Signal> {
+    match name.split('+').next().unwrap_or(name) {
+        "parkade-file" | "apache2" => Ok(Signal::USR1),
+        "nginx" | "nginx-file" => Ok(Signal::HUP),
+        _ => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("no graceful restart of {name} that this program knows of"),
+        )),
+    }
+}
+
 /// Whether a backend may be named behind it.
 fn is_own(name: &str) -> bool {
     matches!(name, "parkade-file" | "parkade-hello" | "parkade-echo")
@@ -69,9 +93,7 @@ fn named(name: &str, address: SocketAddr, site: &Site<'_>) -> io::Result<Option<
     let at = address.to_string();
     let small = |what: &str| match site.body {
         0 => Ok(()),
-        _ => Err(io::Error::other(format!(
-            "{what} has no body of a size of one's choice"
-        ))),
+        _ => Err(no_body(what)),
     };
     let reference = |more: &[&str]| {
         let body = site.body.to_string();
@@ -137,6 +159,14 @@ fn named(name: &str, address: SocketAddr, site: &Site<'_>) -> io::Result<Option<
         _ => return Ok(None),
     };
     Ok(Some(plan))
+}
+
+/// Why a server cannot take part where a body is to be large.
+pub(crate) fn no_body(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("{what} has no body of a size of one's choice"),
+    )
 }
 
 fn words(list: &[&str]) -> Vec<String> {

@@ -32,6 +32,8 @@ pub(super) struct Failure {
     pub(super) at: Instant,
     /// As for an answer.
     pub(super) child: u32,
+    /// On a connection for this request alone.
+    pub(super) new: bool,
     pub(super) why: String,
 }
 
@@ -40,6 +42,17 @@ pub(super) struct Outcome {
     pub(super) kept: Vec<Answer>,
     pub(super) new: Vec<Answer>,
     pub(super) failures: Vec<Failure>,
+    /// Kept connections that ended with an answer that said so; another was opened.
+    pub(super) told: usize,
+}
+
+/// How a server is spoken to.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// It says which process answers, and may not end a connection.
+    Ours,
+    /// It may say that a connection ends with this answer.
+    Any,
 }
 
 /// Clients that ask until they are told to stop.
@@ -57,21 +70,27 @@ impl Load {
         keepers: usize,
     ) -> io::Result<Load> {
         let (connections, rate) = (options.connections, options.rate);
+        let manner = match options.command.as_str() {
+            "reload" => Manner::Any,
+            _ => Manner::Ours,
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let mut clients = Vec::new();
         for n in 0..keepers {
             let count = connections * (n + 1) / keepers - connections * n / keepers;
-            let streams = (0..count).map(|_| Kept::open(address));
+            let streams = (0..count).map(|_| Kept::open(address, manner));
             let streams = streams.collect::<io::Result<Vec<_>>>()?;
             let pace = Pace::new(rate / keepers as u64);
             let stop = stop.clone();
             clients.push(std::thread::spawn(move || {
-                keep(address, streams, pace, &stop)
+                keep(address, streams, pace, manner, &stop)
             }));
         }
         let pace = Pace::new(rate / NEW);
         let told = stop.clone();
-        clients.push(std::thread::spawn(move || Ok(visit(address, pace, &told))));
+        clients.push(std::thread::spawn(move || {
+            Ok(visit(address, pace, manner, &told))
+        }));
         Ok(Load { stop, clients })
     }
 
@@ -85,6 +104,7 @@ impl Load {
             all.kept.extend(part.kept);
             all.new.extend(part.new);
             all.failures.extend(part.failures);
+            all.told += part.told;
         }
         Ok(all)
     }
@@ -124,26 +144,37 @@ struct Kept {
 }
 
 impl Kept {
-    fn open(address: SocketAddr) -> io::Result<Kept> {
+    fn open(address: SocketAddr, manner: Manner) -> io::Result<Kept> {
         let mut stream = BufReader::new(client::connect(address)?);
-        let child = who(&mut stream)?;
+        let child = match manner {
+            Manner::Ours => who(&mut stream)?,
+            Manner::Any => 0,
+        };
         Ok(Kept { stream, child })
     }
 }
 
-fn ask(stream: &mut BufReader<TcpStream>, path: &str) -> io::Result<Vec<u8>> {
+/// The body, and whether the connection ends with it.
+fn ask(
+    stream: &mut BufReader<TcpStream>,
+    path: &str,
+    manner: Manner,
+) -> io::Result<(Vec<u8>, bool)> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.get_mut().write_all(request.as_bytes())?;
     let response = client::read(stream, false)?;
-    match (response.status, response.header("connection")) {
-        (200, None) => Ok(response.body),
+    let field = response.header("connection").map(str::to_ascii_lowercase);
+    match (response.status, field.as_deref()) {
+        (200, None) => Ok((response.body, false)),
+        (200, Some("keep-alive")) if manner == Manner::Any => Ok((response.body, false)),
+        (200, Some("close")) if manner == Manner::Any => Ok((response.body, true)),
         (status, field) => Err(io::Error::other(format!("{status}, connection {field:?}"))),
     }
 }
 
 /// The process that answers on this connection.
 fn who(stream: &mut BufReader<TcpStream>) -> io::Result<u32> {
-    let body = ask(stream, WHO)?;
+    let (body, _) = ask(stream, WHO, Manner::Ours)?;
     let text = String::from_utf8_lossy(&body);
     let pid = text.trim().parse();
     pid.map_err(|e| io::Error::other(format!("`{text}` is no process id: {e}")))
@@ -152,7 +183,7 @@ fn who(stream: &mut BufReader<TcpStream>) -> io::Result<u32> {
 /// What is answered to one request on a new connection.
 pub(super) fn fetch(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = BufReader::new(client::connect(address)?);
-    let body = ask(&mut stream, path)?;
+    let (body, _) = ask(&mut stream, path, Manner::Ours)?;
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -160,6 +191,7 @@ fn keep(
     address: SocketAddr,
     mut all: Vec<Kept>,
     mut pace: Pace,
+    manner: Manner,
     stop: &AtomicBool,
 ) -> io::Result<Outcome> {
     let mut outcome = Outcome::default();
@@ -170,23 +202,30 @@ fn keep(
         let kept = &mut all[turn % count];
         turn += 1;
         let child = kept.child;
-        let answer = ask(&mut kept.stream, "/hello.txt");
+        let answer = ask(&mut kept.stream, "/hello.txt", manner);
         let at = Instant::now();
         match answer {
-            Ok(_) => outcome.kept.push(Answer {
-                at: begun,
-                took: at - begun,
-                child,
-            }),
+            Ok((_, ends)) => {
+                outcome.kept.push(Answer {
+                    at: begun,
+                    took: at - begun,
+                    child,
+                });
+                if ends {
+                    outcome.told += 1;
+                    *kept = open_again(address, manner, &mut outcome)?;
+                }
+            }
             Err(e) => {
                 let why = format!("kept: {e}");
                 outcome.failures.push(Failure {
                     begun,
                     at,
                     child,
+                    new: false,
                     why,
                 });
-                *kept = open_again(address, &mut outcome)?;
+                *kept = open_again(address, manner, &mut outcome)?;
                 // Nobody waited for what was not asked meanwhile.
                 pace.next = pace.next.max(Instant::now());
             }
@@ -196,16 +235,17 @@ fn keep(
 }
 
 /// Another connection in the place of one that failed.
-fn open_again(address: SocketAddr, outcome: &mut Outcome) -> io::Result<Kept> {
+fn open_again(address: SocketAddr, manner: Manner, outcome: &mut Outcome) -> io::Result<Kept> {
     let begun = Instant::now();
     loop {
-        match Kept::open(address) {
+        match Kept::open(address, manner) {
             Ok(kept) => return Ok(kept),
             Err(e) if begun.elapsed() > PATIENCE => return Err(e),
             Err(e) => outcome.failures.push(Failure {
                 begun,
                 at: Instant::now(),
                 child: 0,
+                new: true,
                 why: format!("opened again: {e}"),
             }),
         }
@@ -213,13 +253,13 @@ fn open_again(address: SocketAddr, outcome: &mut Outcome) -> io::Result<Kept> {
     }
 }
 
-fn visit(address: SocketAddr, mut pace: Pace, stop: &AtomicBool) -> Outcome {
+fn visit(address: SocketAddr, mut pace: Pace, manner: Manner, stop: &AtomicBool) -> Outcome {
     let mut outcome = Outcome::default();
     while !stop.load(Relaxed) {
         let begun = pace.wait();
         let answer = client::connect(address).and_then(|stream| {
             let mut stream = BufReader::new(stream);
-            ask(&mut stream, "/hello.txt")
+            ask(&mut stream, "/hello.txt", manner)
         });
         let at = Instant::now();
         match answer {
@@ -233,6 +273,7 @@ fn visit(address: SocketAddr, mut pace: Pace, stop: &AtomicBool) -> Outcome {
                     begun,
                     at,
                     child: 0,
+                    new: true,
                     why: format!("new: {e}"),
                 });
                 std::thread::sleep(PAUSE);

@@ -2,7 +2,7 @@
 //!
 //! `load` are the clients: they ask at a steady rate and note what fails instead of giving up. `again` does something to
 //! the server many times in a row (`pulse` makes it grow and shrink), `crowd` once while very many connections are parked,
-//! `kill` kills children, `crash` has them leave a core, and `soak` restarts for an hour.
+//! `kill` kills children, `crash` has them leave a core, `soak` restarts for an hour, and `reload` does it to other servers too.
 
 mod again;
 mod crash;
@@ -10,6 +10,7 @@ mod crowd;
 mod kill;
 mod load;
 mod pulse;
+pub(crate) mod reload;
 mod soak;
 
 use std::io;
