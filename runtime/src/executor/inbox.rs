@@ -1,5 +1,6 @@
 //! What other threads hand to a worker.
 
+use super::handed::Handed;
 use async_task::Runnable;
 use crossbeam_queue::SegQueue;
 use std::os::fd::OwnedFd;
@@ -19,6 +20,10 @@ pub(crate) enum Message {
     Help { home: u16, turn: u64 },
     /// A home has more to do in its turn than it can.
     Steal { home: u16, turn: u64 },
+    /// Start a burst on a parked connection that was claimed.
+    Start(Handed),
+    /// Linger with a parked connection that was claimed, and then close it.
+    SeeOff(Handed),
     /// Make a future here.
     Spawn(Box<dyn FnOnce() + Send>),
     /// Accept from this listener.

@@ -6,6 +6,7 @@ use crate::park::wheel::before;
 use crate::worker::calls::Claimed;
 use crate::worker::{Home, Side, Worker};
 use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -31,12 +32,22 @@ impl<'a> Claim<'a> {
             return self.judge(read, room);
         }
         let room = buf.len();
+        self.read_once(room, |socket| self.worker.calls.recv(socket, buf))
+    }
+
+    /// [`Claim::recv`] by another call, which has `room` bytes to fill.
+    #[inline]
+    pub(crate) fn read_once(
+        self,
+        room: usize,
+        read: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> (io::Result<usize>, bool) {
         let slot = self.slot();
         // An edge recorded so far announced what this read finds: kept, it would start a burst for nothing.
         if slot.state.peek().has(READY) {
             slot.state.mark(0, READY);
         }
-        let read = self.worker.calls.recv(slot.fd(), buf);
+        let read = read(slot.fd());
         self.judge(read, room)
     }
 

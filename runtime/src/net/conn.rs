@@ -3,6 +3,7 @@
 use super::claim::Claim;
 use super::idle::{Idle, Idling};
 use super::next::Carry;
+use super::parked::ParkedHandle;
 use super::written::Written;
 use crate::buf::Buffer;
 use crate::park::peer::Peer;
@@ -316,6 +317,12 @@ impl Conn {
     #[must_use]
     pub fn parked_until(&self) -> Deadline {
         Deadline(self.slot().deadline.load(Relaxed))
+    }
+
+    /// What wakes this connection when it is parked: for whoever will have something for its peer.
+    #[must_use]
+    pub fn parked_handle(&self) -> ParkedHandle {
+        ParkedHandle::new(&self.worker.shared, self.home, self.index, self.generation)
     }
 
     /// What the last burst left.

@@ -4,7 +4,7 @@
 //! end, each worker wakes its waiters once; an idling one ends then, so a drain need not wait for the deadline.
 
 use super::claim::Claim;
-use crate::park::state::{RDHUP, READY};
+use crate::park::state::{RDHUP, READY, UNPARK};
 use crate::time::Deadline;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +15,8 @@ use std::time::Duration;
 /// Why idling has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Idle {
-    /// There is input, or the peer's FIN, or a failure: the next read tells. Rarely nothing: then idle again.
+    /// There is input, or the peer's FIN, or a failure: the next read tells. Nothing after [`crate::ParkedHandle::unpark`],
+    /// and rarely otherwise: then idle again.
     Input,
     /// The time is over.
     TimedOut,
@@ -53,7 +54,7 @@ impl Future for Idling<'_> {
             slot.deadline
                 .store(Deadline::after(now, self.most).0, Relaxed);
         }
-        match claim.poll_edge(cx, READY | RDHUP, true) {
+        match claim.poll_edge(cx, READY | RDHUP | UNPARK, true) {
             Poll::Ready(Ok(())) => Poll::Ready(Idle::Input),
             Poll::Ready(Err(_)) => Poll::Ready(Idle::TimedOut),
             // Looked at after the waiter was registered, on the thread that wakes the waiters: no gap between.

@@ -6,6 +6,7 @@
 //! back, like what comes in, is registered and laid to rest: registering reports what has come meanwhile.
 
 use super::next::Carry;
+use super::parked;
 use crate::error::{Error, Result};
 use crate::executor::inbox::Message;
 use crate::park::state::{MOVING, SILENT};
@@ -72,8 +73,11 @@ impl Held {
         self.over = true;
         let (home, index, generation) = (self.home(), self.index, self.generation);
         let was = home.slots.claimed(index).state.land();
-        home.settle(index, generation, was.0 & SILENT, how)?;
+        let asked = home.settle(index, generation, was.0 & SILENT, how)?;
         home.relink_from_outside(index, generation, clock::monotonic_ms());
+        if asked {
+            parked::unpark(&self.shared, self.home, index, generation);
+        }
         self.say_goodbye_if_that_has_begun();
         Ok(())
     }

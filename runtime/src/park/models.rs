@@ -4,8 +4,8 @@
 
 use super::harvest::{Entry, HarvestWord};
 use super::state::{
-    ACTIVE, MOVING, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, WAITING, WREADY,
-    WRITING,
+    ACTIVE, CLOSING, MOVING, PARKED, RDHUP, READY, Readiness, Rest, Snapshot, StateWord, UNPARK,
+    WAITING, WREADY, WRITING,
 };
 use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use loom::sync::{Arc, Mutex};
@@ -491,4 +491,124 @@ fn models_failed_move_keeps_the_deadline() {
             state.peek()
         );
     });
+}
+
+/// An unpark, an event and a deadline race for a parked slot: exactly one has it. The unpark that does not is told to
+/// whoever has, and survives the reads that use up an edge, up to the park; a connection that was closed and used again
+/// is not touched.
+#[test]
+fn models_unpark_against_readiness_timeout_and_reuse() {
+    loom::model(|| {
+        let state = word(PARKED);
+        let asker = {
+            let state = state.clone();
+            thread::spawn(move || state.unpark(GENERATION, OTHER))
+        };
+        let ticker = {
+            let state = state.clone();
+            thread::spawn(move || {
+                let won = state.expire(GENERATION, OWNER).is_some();
+                if won {
+                    state.retire();
+                    state.publish(GENERATION + 1, OWNER, PARKED);
+                }
+                won
+            })
+        };
+        let event = state.readiness(GENERATION, OWNER, READY);
+        let (asked, expired) = (asker.join().unwrap(), ticker.join().unwrap());
+        let claims = [&asked, &event]
+            .iter()
+            .filter(|seen| matches!(seen, Readiness::Claimed(_)))
+            .count();
+        assert_eq!(
+            claims + usize::from(expired),
+            1,
+            "{asked:?} {event:?} {expired}"
+        );
+        if expired {
+            assert_eq!(state.peek(), Snapshot::new(GENERATION + 1, OWNER, PARKED));
+            return;
+        }
+        // The burst reads everything, which uses an edge up.
+        state.mark(0, READY);
+        let rest = state.rest(PARKED, READY | RDHUP | UNPARK);
+        match asked {
+            Readiness::Recorded => assert!(matches!(rest, Rest::Again(_)), "the unpark is lost"),
+            _ => assert_eq!(rest, Rest::Resting),
+        }
+    });
+}
+
+/// A burst finds nothing to say and parks while somebody has something for it: the unpark starts a burst, or the burst
+/// is refused its park and looks again. What the asker has published is seen then.
+#[test]
+fn models_park_against_unpark() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let news = Arc::new(AtomicBool::new(false));
+        let asker = {
+            let (state, news) = (state.clone(), news.clone());
+            thread::spawn(move || {
+                news.store(true, Ordering::Relaxed);
+                let asked = state.unpark(GENERATION, OTHER);
+                matches!(asked, Readiness::Claimed(_))
+            })
+        };
+        let seen = news.load(Ordering::Relaxed);
+        state.mark(0, READY);
+        let again = matches!(state.rest(PARKED, READY | RDHUP | UNPARK), Rest::Again(_));
+        if again {
+            assert!(news.load(Ordering::Relaxed), "looks again in vain");
+        }
+        let started = asker.join().unwrap();
+        assert!(again != started, "{seen} {:?}", state.peek());
+        assert!(!state.peek().has(UNPARK), "told once: {:?}", state.peek());
+    });
+}
+
+/// A soft idle that begins while somebody asks never sleeps through it.
+#[test]
+fn models_idle_against_unpark() {
+    loom::model(|| {
+        let state = word(ACTIVE);
+        let asker = {
+            let state = state.clone();
+            thread::spawn(move || state.unpark(GENERATION, OTHER))
+        };
+        let slept = state.wait_for(READY | RDHUP | UNPARK, true).is_ok();
+        let asked = asker.join().unwrap();
+        assert_eq!(slept, asked == Readiness::Wake(OWNER), "{asked:?}");
+    });
+}
+
+/// Somebody asks while the connection is chosen to end, and its winner takes it up again, or while it is on its way to
+/// another process and comes back: the next park is refused.
+#[test]
+fn models_unpark_against_a_close_or_a_move_that_is_taken_back() {
+    for moved in [false, true] {
+        loom::model(move || {
+            let state = word(PARKED);
+            let asker = {
+                let state = state.clone();
+                thread::spawn(move || state.unpark(GENERATION, OTHER))
+            };
+            let won = if moved {
+                state.depart(GENERATION).is_some_and(|_| {
+                    state.land();
+                    true
+                })
+            } else {
+                state.expire_parked(GENERATION, OWNER).is_some_and(|_| {
+                    state.revive();
+                    true
+                })
+            };
+            let refused =
+                won && matches!(state.rest(PARKED, READY | RDHUP | UNPARK), Rest::Again(_));
+            let started = matches!(asker.join().unwrap(), Readiness::Claimed(_));
+            assert!(refused != started, "{won} {:?}", state.peek());
+            assert!(!state.peek().has(CLOSING | MOVING), "{:?}", state.peek());
+        });
+    }
 }

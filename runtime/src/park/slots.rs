@@ -242,6 +242,27 @@ impl SlotStore {
         from
     }
 
+    /// Finds at most `most` parked connections and their generations from index `from` on; where to go on, if there may be
+    /// more.
+    pub(crate) fn parked_from(
+        &self,
+        from: u32,
+        most: usize,
+        found: &mut Vec<(u32, u32)>,
+    ) -> Option<u32> {
+        let books = self.books();
+        for index in books.bitmap.iter_from(from) {
+            if found.len() == most {
+                return Some(index);
+            }
+            let seen = self.claimed(index).state.peek();
+            if seen.has(PARKED) {
+                found.push((index, seen.generation()));
+            }
+        }
+        None
+    }
+
     /// Sees to it that the wheel looks at `index` in time for its deadline. If it had to be linked anew, says when it
     /// will be looked at: a sleeping home may have to wake earlier.
     ///

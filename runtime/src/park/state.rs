@@ -14,8 +14,10 @@
 //! | event | from | to |
 //! |---|---|---|
 //! | claim (readiness, adoption) | at rest, generation equal | ACTIVE, owner = me |
+//! | unpark from outside | PARKED, generation equal | ACTIVE, owner = whoever is handed it |
+//! | unpark meanwhile | ACTIVE, WRITING, CLOSING, MOVING | + UNPARK: the next park is refused |
 //! | readiness while claimed | ACTIVE | ACTIVE + READY (+ RDHUP, WREADY) |
-//! | rest (park, write, linger) | ACTIVE without READY/RDHUP/WREADY as asked | at rest |
+//! | rest (park, write, linger) | ACTIVE without READY/RDHUP/WREADY/UNPARK as asked | at rest |
 //! | timeout | at rest | CLOSING (edges are recorded) |
 //! | revival (farewell, deadline renewed meanwhile) | CLOSING | ACTIVE |
 //! | departure to another process | PARKED | MOVING (edges are dropped: the registration ends) |
@@ -56,6 +58,9 @@ pub(crate) const TIMED: u64 = 1 << 12;
 pub(crate) const EXPIRED: u64 = 1 << 11;
 /// The peer has not been heard yet: goes with the first claim.
 pub(crate) const SILENT: u64 = 1 << 13;
+/// Somebody outside asks for a burst. Unlike an edge it is not used up by a read: what the asker has to say need not be
+/// input.
+pub(crate) const UNPARK: u64 = 1 << 14;
 
 const REST: u64 = PARKED | WRITING | LINGERING;
 const OWNER_SHIFT: u32 = 20;
@@ -110,6 +115,13 @@ pub(crate) enum Rest {
     Resting,
     /// An edge came meanwhile; it is cleared now, look at the socket again.
     Again(Snapshot),
+}
+
+fn closing(s: Snapshot, me: u16) -> Snapshot {
+    s.with(
+        me,
+        (s.flags() & (OUT_ARMED | RDHUP | READY | UNPARK)) | CLOSING,
+    )
 }
 
 /// The word itself.
@@ -168,7 +180,7 @@ impl StateWord {
                 } else {
                     0
                 };
-                let kept = s.flags() & (WRITING | LINGERING | OUT_ARMED | RDHUP);
+                let kept = s.flags() & (WRITING | LINGERING | OUT_ARMED | RDHUP | UNPARK);
                 Some(s.with(me, kept | ACTIVE | input | (edges & RDHUP)))
             } else if s.has(ACTIVE) {
                 Some(s.with(s.owner(), (s.flags() & !(WAITING | TIMED)) | edges))
@@ -179,6 +191,26 @@ impl StateWord {
         match outcome {
             Err(_) => Readiness::Stale,
             Ok((old, _)) if old.at_rest() => Readiness::Claimed(old),
+            Ok((old, _)) if old.has(WAITING) => Readiness::Wake(old.owner()),
+            Ok(_) => Readiness::Recorded,
+        }
+    }
+
+    /// Somebody outside asks for a burst of `generation`, to be started by worker `me` if the slot is parked; otherwise
+    /// that is remembered until it parks. A lingering connection is past all bursts.
+    pub(crate) fn unpark(&self, generation: u32, me: u16) -> Readiness {
+        let outcome = self.update(|s| {
+            if s.generation() != generation || s.has(LINGERING) {
+                None
+            } else if s.has(PARKED) && s.at_rest() {
+                Some(s.with(me, (s.flags() & (OUT_ARMED | RDHUP)) | ACTIVE))
+            } else {
+                Some(s.with(s.owner(), (s.flags() & !(WAITING | TIMED)) | UNPARK))
+            }
+        });
+        match outcome {
+            Err(_) => Readiness::Stale,
+            Ok((old, _)) if old.has(PARKED) && old.at_rest() => Readiness::Claimed(old),
             Ok((old, _)) if old.has(WAITING) => Readiness::Wake(old.owner()),
             Ok(_) => Readiness::Recorded,
         }
@@ -197,7 +229,8 @@ impl StateWord {
                 } else {
                     0
                 };
-                Some(s.with(s.owner(), (s.flags() & (OUT_ARMED | RDHUP)) | input | kind))
+                let kept = s.flags() & (OUT_ARMED | RDHUP | UNPARK);
+                Some(s.with(s.owner(), kept | input | kind))
             }
         });
         match outcome {
@@ -240,9 +273,16 @@ impl StateWord {
 
     /// The deadline of a slot at rest passed (or it must go): the winner closes it or says farewell.
     pub(crate) fn expire(&self, generation: u32, me: u16) -> Option<Snapshot> {
+        self.update(|s| (s.generation() == generation && s.at_rest()).then(|| closing(s, me)))
+            .ok()
+            .map(|(old, _)| old)
+    }
+
+    /// [`StateWord::expire`] of a parked slot alone.
+    pub(crate) fn expire_parked(&self, generation: u32, me: u16) -> Option<Snapshot> {
         self.update(|s| {
-            (s.generation() == generation && s.at_rest())
-                .then(|| s.with(me, (s.flags() & (OUT_ARMED | RDHUP | READY)) | CLOSING))
+            let parked = s.generation() == generation && s.has(PARKED) && s.at_rest();
+            parked.then(|| closing(s, me))
         })
         .ok()
         .map(|(old, _)| old)
@@ -250,7 +290,7 @@ impl StateWord {
 
     /// The winner of [`StateWord::expire`] takes the connection up again, with what came meanwhile.
     pub(crate) fn revive(&self) {
-        let kept = OUT_ARMED | RDHUP | READY | WREADY;
+        let kept = OUT_ARMED | RDHUP | READY | WREADY | UNPARK;
         let _ = self.update(|s| Some(s.with(s.owner(), (s.flags() & kept) | ACTIVE)));
     }
 
@@ -269,7 +309,7 @@ impl StateWord {
     pub(crate) fn land(&self) -> Snapshot {
         let landed = self.update(|s| {
             debug_assert!(s.has(MOVING), "only its holder lands");
-            Some(s.with(s.owner(), ACTIVE))
+            Some(s.with(s.owner(), (s.flags() & UNPARK) | ACTIVE))
         });
         match landed {
             Ok((old, _)) | Err(old) => old,

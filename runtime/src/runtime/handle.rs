@@ -6,6 +6,7 @@ use crate::executor::inbox::Message;
 use crate::executor::remote::Remote;
 use crate::metrics::Metrics;
 use crate::net::moving::{self, Arriving, Departing, Record};
+use crate::net::parked::{self, Parked};
 use crate::net::service::Service;
 use crate::reactor::choice::Backend;
 use crate::worker::News;
@@ -130,6 +131,43 @@ impl Handle {
     #[must_use]
     pub fn has_left_listeners(&self) -> bool {
         self.0.all_have_left()
+    }
+
+    /// Shows every parked connection, one by one: those that come to rest or leave meanwhile may be missed. `look` runs on
+    /// this thread and holds nobody up.
+    ///
+    /// ```
+    /// # fn wake_all_of(handle: &parkade::Handle, listener: u8) {
+    /// handle.for_each_parked(|connection| {
+    ///     if connection.listener() == listener {
+    ///         connection.handle().unpark();
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn for_each_parked(&self, mut look: impl FnMut(&Parked<'_>)) {
+        parked::for_each(&self.0, |connection| look(&connection));
+    }
+
+    /// Closes every parked connection that `chosen` says, from any thread, and says how many those were.
+    ///
+    /// Each peer gets our FIN at once; what it still sends is thrown away for two seconds, so that it is not reset. A
+    /// connection whose next request has come is served, not closed. One that was served while `chosen` looked at it is
+    /// looked at again.
+    ///
+    /// ```
+    /// use std::net::IpAddr;
+    ///
+    /// fn ban(handle: &parkade::Handle, peer: IpAddr) -> usize {
+    ///     handle.close_parked(|connection| connection.peer_ip() == peer)
+    /// }
+    /// ```
+    pub fn close_parked(&self, mut chosen: impl FnMut(&Parked<'_>) -> bool) -> usize {
+        let mut closed = 0;
+        parked::for_each(&self.0, |connection| {
+            closed += usize::from(chosen(&connection) && connection.close(&mut chosen));
+        });
+        closed
     }
 
     /// Makes a future on a worker (counted modulo their number), where it runs as a task. It need not be `Send`.

@@ -17,6 +17,7 @@ use crate::net::service::{AnyService, Service};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -66,7 +67,50 @@ impl Runtime {
         if let Err(e) = rustix::net::sockopt::set_tcp_nodelay(&listener, true) {
             tracing::debug!(target: "parkade", "TCP_NODELAY on a listener: {e}");
         }
-        let listener = Arc::new(OwnedFd::from(listener));
+        self.accept_from(listener.into(), service)
+    }
+
+    /// [`Runtime::listen`] for Unix sockets: unix(7). The peers of their connections count as 127.0.0.1.
+    ///
+    /// ```
+    /// use parkade::{Conn, Keepalive, Next, Runtime, Workers};
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::{UnixListener, UnixStream};
+    ///
+    /// async fn echo(mut conn: Conn) -> parkade::Result<Next> {
+    ///     while let Some(chunk) = conn.recv_ready().await? {
+    ///         conn.send(chunk.filled()).await?;
+    ///     }
+    ///     Ok(if conn.ended() { Next::Close(conn) } else { Next::Park(conn, Keepalive::secs(60)) })
+    /// }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("echo");
+    /// let runtime = Runtime::builder().workers(Workers::Count(1)).build()?;
+    /// runtime.listen_unix(UnixListener::bind(&path)?, parkade::bursts(echo))?;
+    ///
+    /// let mut client = UnixStream::connect(&path)?;
+    /// client.write_all(b"hello")?;
+    /// client.read_exact(&mut [0; 5])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Runtime::listen`].
+    pub fn listen_unix(
+        &self,
+        listener: std::os::unix::net::UnixListener,
+        service: impl Service,
+    ) -> Result<u8> {
+        listener
+            .set_nonblocking(true)
+            .map_err(|e| Error::new("set non-blocking", "listener", e))?;
+        self.accept_from(listener.into(), service)
+    }
+
+    fn accept_from(&self, listener: OwnedFd, service: impl Service) -> Result<u8> {
+        let listener = Arc::new(listener);
         let service: Arc<dyn AnyService> = Arc::new(service);
         // Before any worker hears of the listener: a connection may be placed on one that has not heard yet.
         let id = self.shared.add_service(service)?;
@@ -88,6 +132,20 @@ impl Runtime {
         let listener = std::net::TcpListener::bind(address)
             .map_err(|e| Error::new("bind", address.to_string(), e))?;
         self.listen(listener, service)?;
+        self.wait();
+        Ok(())
+    }
+
+    /// Binds a Unix socket at `path`, which must not exist, serves it, and returns when the runtime was shut down through
+    /// a [`Handle`]. Nobody removes the path.
+    ///
+    /// # Errors
+    /// The path cannot be bound.
+    pub fn serve_unix(self, path: impl AsRef<Path>, service: impl Service) -> Result<()> {
+        let path = path.as_ref();
+        let listener = std::os::unix::net::UnixListener::bind(path)
+            .map_err(|e| Error::new("bind", path.display().to_string(), e))?;
+        self.listen_unix(listener, service)?;
         self.wait();
         Ok(())
     }

@@ -14,6 +14,8 @@
 )]
 pub(crate) mod affinity;
 pub(crate) mod clock;
+pub(crate) mod datagram;
+pub(crate) mod descriptor;
 #[cfg_attr(any(target_vendor = "apple", as_bsd), path = "fresh/fcntl.rs")]
 #[cfg_attr(not(any(target_vendor = "apple", as_bsd)), path = "fresh/flags.rs")]
 mod fresh;
@@ -38,6 +40,7 @@ mod pages;
 mod sendfile;
 pub(crate) mod slice;
 pub(crate) mod socket;
+pub(crate) mod unix;
 #[cfg_attr(
     any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"),
     path = "usage/thread.rs"
@@ -47,3 +50,4 @@ pub(crate) mod socket;
     path = "usage/unknown.rs"
 )]
 pub(crate) mod usage;
+pub(crate) mod vectored;

@@ -16,10 +16,7 @@ use std::time::Duration;
 /// once.
 pub fn sleep(duration: Duration) -> Sleep {
     let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2);
-    Sleep {
-        at: clock::monotonic_ns().saturating_add(ns),
-        armed: None,
-    }
+    Sleep::until(clock::monotonic_ns().saturating_add(ns))
 }
 
 /// Runs `future` for at most `duration`.
@@ -37,6 +34,17 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 pub struct Sleep {
     at: u64,
     armed: Option<(Rc<Worker>, TimerId)>,
+}
+
+impl Sleep {
+    /// Until a moment in monotonic nanoseconds.
+    pub(super) fn until(at: u64) -> Self {
+        Self { at, armed: None }
+    }
+
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
 }
 
 impl Future for Sleep {

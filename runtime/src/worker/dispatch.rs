@@ -1,6 +1,7 @@
 //! What an event, a timeout or the end of a burst does to a connection.
 
 use super::{Home, Job, Worker};
+use crate::executor::handed::Handed;
 use crate::executor::inbox::Message;
 use crate::net::conn::Conn;
 use crate::net::next::{Next, Then};
@@ -166,7 +167,12 @@ impl Worker {
         let slot = home.slots.claimed(index);
         slot.deadline
             .store(keepalive.deadline(self.now.get()), Ordering::Relaxed);
-        match home.rest(index, generation, PARKED, state::READY | state::RDHUP) {
+        match home.rest(
+            index,
+            generation,
+            PARKED,
+            state::READY | state::RDHUP | state::UNPARK,
+        ) {
             Rest::Resting => {
                 home.relink(index, generation, self);
                 if !self.shared.running() {
@@ -218,7 +224,8 @@ impl Worker {
             }
             slot.state.revive();
             let kind = PARKED | was.0 & SILENT;
-            return match home.rest(index, generation, kind, state::READY | state::RDHUP) {
+            let unless = state::READY | state::RDHUP | state::UNPARK;
+            return match home.rest(index, generation, kind, unless) {
                 Rest::Resting => home.relink(index, generation, self),
                 Rest::Again(_) => self.queue(Job::Start {
                     home: home.id,
@@ -229,6 +236,15 @@ impl Worker {
         }
         slot.state.revive();
         linger::begin(self, home, index, generation, FAREWELL);
+    }
+
+    /// A parked connection was chosen to end, and its peer has our FIN.
+    pub(super) fn see_off(self: &Rc<Self>, handed: Handed) {
+        let Some((home, index, generation)) = handed.take() else {
+            return;
+        };
+        home.slots.claimed(index).state.revive();
+        linger::begin(self, &home, index, generation, FAREWELL);
     }
 
     /// A connection about to be closed at its rest, CLOSING already, whose request has come meanwhile, perhaps in this

@@ -8,7 +8,7 @@ use crate::net::written::Written;
 use crate::park::batch::Batch;
 use crate::park::harvest::HarvestWord;
 use crate::park::slots::{Cold, Slot, SlotStore};
-use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, WREADY, WRITING};
+use crate::park::state::{OUT_ARMED, PARKED, RDHUP, READY, Rest, UNPARK, WREADY, WRITING};
 use crate::park::wheel::before;
 use crate::reactor::{Interest, Pollset, token};
 use crate::worker::Worker;
@@ -137,7 +137,8 @@ impl Home {
     }
 
     /// Registers a connection that the caller has claimed and lays it to rest, with `silent` or not. From any thread: an
-    /// edge that comes in between is asked for again, so whoever harvests it then finds the connection at rest.
+    /// edge that comes in between is asked for again, so whoever harvests it then finds the connection at rest. Says
+    /// whether somebody has asked for a burst meanwhile.
     ///
     /// # Errors
     /// The kernel's; the connection is closed.
@@ -147,9 +148,10 @@ impl Home {
         generation: u32,
         silent: u64,
         mut how: Registration,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let slot = self.slots.claimed(index);
         let token = token(generation, index);
+        let mut asked = false;
         loop {
             let registered = match how {
                 Registration::New => self.pollset.add(slot.fd(), token, Interest::Connection),
@@ -161,9 +163,12 @@ impl Home {
                 self.close(index);
                 return Err(e);
             }
-            match slot.state.rest(PARKED | silent, READY | RDHUP) {
-                Rest::Resting => return Ok(()),
-                Rest::Again(_) => slot.state.mark(0, READY | WREADY | RDHUP),
+            match slot.state.rest(PARKED | silent, READY | RDHUP | UNPARK) {
+                Rest::Resting => return Ok(asked),
+                Rest::Again(seen) => {
+                    asked |= seen.has(UNPARK);
+                    slot.state.mark(0, READY | WREADY | RDHUP);
+                }
             };
             how = Registration::Renewed;
         }

@@ -2,6 +2,7 @@
 
 use super::calls::{Batched, Claimed};
 use super::{Job, Worker};
+use crate::executor::handed::Handed;
 use crate::executor::inbox::Message;
 use crate::park::harvest::Entry;
 use crate::park::state::WRITING;
@@ -256,11 +257,25 @@ impl Worker {
                 Message::Waiter(key) => self.wake_waiter(key),
                 Message::Due => self.look_at_wheel(),
                 Message::Steal { home, turn } => self.steal(home, turn),
+                Message::Start(handed) => self.take_over(handed),
+                Message::SeeOff(handed) => self.see_off(handed),
                 Message::Spawn(make) => make(),
                 Message::Help { home, turn } => self.help(home, turn),
                 Message::Listen { id, listener } => self.listen(id, &listener),
             }
         }
+    }
+
+    /// A connection that another thread has claimed for this worker.
+    pub(crate) fn take_over(&self, handed: Handed) {
+        let Some((home, index, generation)) = handed.take() else {
+            return;
+        };
+        self.queue(Job::Start {
+            home: home.id,
+            index,
+            generation,
+        });
     }
 
     fn run_timers(&self) {

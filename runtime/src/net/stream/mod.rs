@@ -1,92 +1,79 @@
-//! A connection of a task.
+//! Stream connections of tasks, of every kind: reading, writing, being idle.
+//!
+//! `vectored` is reading and writing in several pieces, `split` the two halves, `options` what a socket can be told,
+//! `futures_io` the traits of that crate. How connections are made is with their kinds, in `tcp` and `unix`.
 
-use crate::error::{Error, Result};
-use crate::net::idle::{Idle, Idling};
-use crate::net::registered::Registered;
-use crate::park::state::{RDHUP, READY, WREADY};
+#[cfg(feature = "futures-io")]
+mod futures_io;
+pub(crate) mod options;
+pub(crate) mod split;
+mod vectored;
+
+use super::family::Family;
+use super::idle::{Idle, Idling};
+use super::registered::Registered;
 use crate::reactor::Interest;
 use crate::sys::socket;
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr};
+use std::marker::PhantomData;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A TCP connection of a task, on the worker that made it.
+/// A stream connection of a task, on the worker that made it: [`crate::TcpStream`] or [`crate::UnixStream`].
 ///
-/// All calls take `&self`: one task may read while another writes, through an `Rc` or a `&`. Of several readers (or
-/// writers) that wait at once, the last one that was polled is woken. Deadlines come from [`crate::time::timeout`]:
-/// reading and connecting are cancel safe, so nothing is lost when one ends first. Dropping it closes the connection.
+/// All calls take `&self`: one task may read while another writes, through an `Rc`, a `&` or the halves of
+/// [`StreamSocket::into_split`]. Of several readers (or writers) that wait at once, the last one that was polled is
+/// woken. Deadlines come from [`crate::time::timeout`]: reading and connecting are cancel safe, so nothing is lost when
+/// one ends first. Dropping it closes the connection.
 ///
 /// ```no_run
 /// # use parkade::{TcpStream, time};
 /// # use std::{io, net::SocketAddr, time::Duration};
 /// async fn ask(server: SocketAddr, question: &[u8]) -> parkade::Result<Vec<u8>> {
-///     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
 ///     let second = Duration::from_secs(1);
-///     let stream = time::timeout(second, TcpStream::connect(server)).await.map_err(late)??;
+///     let stream = TcpStream::connect_timeout(server, second).await?;
 ///     stream.write_all(question).await?;
 ///     let mut answer = vec![0; 4096];
+///     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
 ///     let n = time::timeout(second, stream.read(&mut answer)).await.map_err(late)??;
 ///     answer.truncate(n);
 ///     Ok(answer)
 /// }
 /// ```
-pub struct TcpStream {
-    socket: Registered,
+pub struct StreamSocket<F: Family> {
+    pub(in crate::net) socket: Registered,
     /// The last read left nothing behind.
     drained: Cell<bool>,
+    family: PhantomData<F>,
 }
 
-impl TcpStream {
-    /// Connects to `address`. Cancel safe: dropping the future gives the attempt up and closes its socket.
-    ///
-    /// # Errors
-    /// connect(2)'s, with the address; no descriptor or slot is left; not called on a worker.
-    pub async fn connect(address: SocketAddr) -> Result<Self> {
-        let failed = |e: io::Error| Error::new("connect", address.to_string(), e);
-        // Begun before it is registered: an unconnected socket counts as hung up.
-        let socket = socket::connect(address).map_err(failed)?;
-        // The end of the attempt is an output edge, so this registration asks for them from the start.
-        let stream = Self {
-            socket: Registered::new(socket, Interest::ConnectionOut).map_err(failed)?,
-            drained: Cell::new(false),
-        };
-        poll_fn(|cx| stream.poll_connected(cx))
-            .await
-            .map_err(failed)?;
-        Ok(stream)
-    }
-
-    fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            if socket::connected(self.socket.fd())? {
-                return Poll::Ready(Ok(()));
-            }
-            ready!(self.socket.claim().poll_edge(cx, WREADY, false))?;
-        }
-    }
-
-    /// Takes over a connection that exists.
-    ///
-    /// # Errors
-    /// It cannot be made non-blocking or registered; not called on a worker.
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Self::registered(stream.into())
-    }
-
-    pub(super) fn registered(socket: OwnedFd) -> io::Result<Self> {
+impl<F: Family> StreamSocket<F> {
+    /// Takes a socket, which must be non-blocking.
+    pub(in crate::net) fn registered(socket: OwnedFd, interest: Interest) -> io::Result<Self> {
         Ok(Self {
-            socket: Registered::new(socket, Interest::Connection)?,
+            socket: Registered::new(socket, interest)?,
             drained: Cell::new(false),
+            family: PhantomData,
         })
     }
 
-    /// Reads what is there, once.
+    /// One read, by whatever call, with room for so many bytes.
+    fn read_by(
+        &self,
+        room: usize,
+        read: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let (read, drained) = self.socket.claim().read_once(room, read);
+        self.drained.set(drained && room > 0);
+        read
+    }
+
+    /// Reads what is there, once: recv(2).
     ///
     /// # Errors
     /// `WouldBlock` if there is nothing now; otherwise recv(2)'s.
@@ -104,18 +91,12 @@ impl TcpStream {
         poll_fn(|cx| self.poll_read(cx, buf)).await
     }
 
-    /// [`TcpStream::read`] for hand-written futures.
+    /// [`StreamSocket::read`] for hand-written futures.
     ///
     /// # Errors
-    /// As [`TcpStream::read`].
+    /// As [`StreamSocket::read`].
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            match self.try_read(buf) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
-            }
-            ready!(self.socket.claim().poll_edge(cx, READY | RDHUP, false))?;
-        }
+        self.socket.poll_input(cx, || self.try_read(buf))
     }
 
     /// Fills all of `buf`. Not cancel safe: a part may have been read.
@@ -132,7 +113,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Writes what the socket takes now.
+    /// Writes what the socket takes now: send(2).
     ///
     /// # Errors
     /// `WouldBlock` if that is nothing; otherwise send(2)'s.
@@ -148,22 +129,12 @@ impl TcpStream {
         poll_fn(|cx| self.poll_write(cx, bytes)).await
     }
 
-    /// [`TcpStream::write`] for hand-written futures.
+    /// [`StreamSocket::write`] for hand-written futures.
     ///
     /// # Errors
-    /// As [`TcpStream::write`].
+    /// As [`StreamSocket::write`].
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let claim = self.socket.claim();
-        loop {
-            match self.try_write(bytes) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
-            }
-            claim
-                .home
-                .arm_output(claim.slot(), claim.generation, claim.index)?;
-            ready!(claim.poll_edge(cx, WREADY, false))?;
-        }
+        self.socket.poll_output(cx, || self.try_write(bytes))
     }
 
     /// Writes all of `bytes`. Not cancel safe: a part may have been written.
@@ -198,40 +169,32 @@ impl TcpStream {
         socket::shutdown(self.socket.fd(), how)
     }
 
-    /// The peer's address and port: getpeername(2).
+    /// The peer's address: getpeername(2).
     ///
     /// # Errors
     /// `NotConnected` when the peer has gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::peer(self.socket.fd())
+    pub fn peer_addr(&self) -> io::Result<F::Address> {
+        F::peer(self.socket.fd())
     }
 
-    /// Our own address and port: getsockname(2).
+    /// Our own address: getsockname(2).
     ///
     /// # Errors
     /// That of getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::local(self.socket.fd())
-    }
-
-    /// Whether small writes are sent at once (TCP_NODELAY, tcp(7)); off at first.
-    ///
-    /// # Errors
-    /// That of setsockopt(2).
-    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        Ok(rustix::net::sockopt::set_tcp_nodelay(self.socket.fd(), on)?)
+    pub fn local_addr(&self) -> io::Result<F::Address> {
+        F::local(self.socket.fd())
     }
 }
 
-impl AsFd for TcpStream {
+impl<F: Family> AsFd for StreamSocket<F> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.fd()
     }
 }
 
-impl fmt::Debug for TcpStream {
+impl<F: Family> fmt::Debug for StreamSocket<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpStream")
+        f.debug_struct(F::NAMES[0])
             .field("local", &self.local_addr().ok())
             .field("peer", &self.peer_addr().ok())
             .finish()
