@@ -4,8 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Builds `name` of `package` and says where it is; `kind` is `--bin` or `--example`.
-pub(crate) fn program(package: &str, kind: &str, name: &str) -> io::Result<PathBuf> {
+/// Builds `name` of `package` with `features` and says where it is; `kind` is `--bin` or `--example`.
+pub(crate) fn program(
+    package: &str,
+    kind: &str,
+    name: &str,
+    features: &str,
+) -> io::Result<PathBuf> {
     // target/PROFILE/deps/TEST, or target/PROFILE/PROGRAM
     let test = std::env::current_exe()?;
     let folder = test
@@ -20,7 +25,7 @@ pub(crate) fn program(package: &str, kind: &str, name: &str) -> io::Result<PathB
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--quiet", "-p", package, kind, name])
-        .args(["--profile", profile])
+        .args(["--profile", profile, "--features", features])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()?;
     if !output.status.success() {

@@ -22,7 +22,15 @@ impl Example {
     /// # Errors
     /// The build failed, or nobody listened in time.
     pub fn start(package: &str, name: &str) -> io::Result<Example> {
-        let program = build::program(package, "--example", name)?;
+        Example::start_with(package, name, "")
+    }
+
+    /// The same for one that needs `features` of its package.
+    ///
+    /// # Errors
+    /// As [`Example::start`].
+    pub fn start_with(package: &str, name: &str, features: &str) -> io::Result<Example> {
+        let program = build::program(package, "--example", name, features)?;
         let address = ready::free_address()?;
         let child = Command::new(program)
             .arg(address.to_string())

@@ -273,7 +273,7 @@ fn answers(address: SocketAddr) -> bool {
 pub fn binary() -> io::Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BINARY.get_or_init(|| {
-        crate::build::program("parkade-server", "--bin", "parkade").map_err(|e| e.to_string())
+        crate::build::program("parkade-server", "--bin", "parkade", "").map_err(|e| e.to_string())
     });
     built.as_deref().map_err(|e| io::Error::other(e.clone()))
 }

@@ -126,6 +126,12 @@ fn a_warm_request_to_a_handler_costs_two_calls_and_its_share_of_a_wait() {
 }
 
 #[test]
+fn a_warm_request_to_a_router_of_axum_costs_two_calls_and_its_share_of_a_wait() {
+    let router = Example::start_with("parkade-http", "axum_router", "tower").unwrap();
+    holds(router.pid(), router.address(), "/user/1", false);
+}
+
+#[test]
 fn a_warm_request_for_a_small_file_costs_two_calls_and_its_share_of_a_wait() {
     let server = Server::start(CONFIGURATION, &[("site/a.txt", b"Hello, World!")]).unwrap();
     let child = server.children().unwrap()[0];

@@ -1,11 +1,13 @@
 //! The request head: a copy of its bytes, and where in them its parts are.
 //!
 //! `parse` makes one of what came, `irregular` says what is wrong with what does not become one, `names` is what a head
-//! knows of its fields' names.
+//! knows of its fields' names; `shared` gives its parts away without a copy of each.
 
 mod irregular;
 mod names;
 mod parse;
+#[cfg(feature = "tower")]
+mod shared;
 
 pub(crate) use names::Names;
 #[doc(hidden)]

@@ -3,6 +3,8 @@
 //! Reading order: `server` (handlers), `burst` (what happens when a connection has input), `head` and `framing` (what
 //! a request is and where it ends), `request` and `chunked` (its body), `response`, `encode` and `outgoing` (the
 //! answer). `target`, `precondition` and `range` are rules of RFC 9110 and 9112 for those who serve files.
+//!
+//! With the feature `tower` a router of axum, or any other service of that kind, is a handler: see `tower`.
 
 mod burst;
 pub mod chunked;
@@ -20,6 +22,8 @@ mod response;
 mod server;
 pub mod status;
 pub mod target;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 pub use head::{Head, HeadLimits, Method};
 pub use hosts::Hosts;

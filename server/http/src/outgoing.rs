@@ -2,6 +2,7 @@
 
 use crate::burst::Streaming;
 use crate::chunked;
+use crate::framing::ResponseLength;
 use crate::response::{Body, Response};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -9,6 +10,7 @@ use parkade::{Conn, Deadline, FileRange};
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A body that is made while it is sent.
@@ -48,7 +50,7 @@ pub(crate) fn take(response: &mut Response) -> Outgoing {
         Body::Bytes(b) => Outgoing::Large(b),
         Body::File(range) if range.is_empty() => Outgoing::Nothing,
         Body::File(range) => Outgoing::File(range),
-        Body::Stream(stream) => Outgoing::Stream(stream),
+        Body::Stream(stream) | Body::Sized(_, stream) => Outgoing::Stream(stream),
     }
 }
 
@@ -57,50 +59,91 @@ pub(crate) fn append_small(out: &mut Vec<u8>, response: &Response) {
     out.extend_from_slice(small(response).unwrap_or_default());
 }
 
+/// Where a stream is sent: a connection, or whoever holds it meanwhile.
+pub(crate) trait Way {
+    /// From now on a send may take so long.
+    fn set_patience(&mut self, patience: Duration);
+    /// [`Conn::poll_send`].
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+    /// [`Conn::reset_when_closed`].
+    fn reset_when_closed(&self, reset: bool) -> io::Result<()>;
+}
+
+impl Way for Conn {
+    fn set_patience(&mut self, patience: Duration) {
+        self.set_io_deadline(Some(Deadline::after(self.now(), patience)));
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Conn::poll_send(self, cx, bytes)
+    }
+
+    fn reset_when_closed(&self, reset: bool) -> io::Result<()> {
+        Conn::reset_when_closed(self, reset)
+    }
+}
+
 /// Sends what is in `out`, then a stream, but for its last piece, which waits in `out`.
 ///
 /// # Errors
 /// The stream or the connection failed, or the client took nothing for so long: it can only be closed.
 pub(crate) async fn send_stream(
-    conn: &mut Conn,
+    way: &mut impl Way,
     streaming: &mut Streaming,
     out: &mut Vec<u8>,
     patience: Duration,
 ) -> io::Result<()> {
-    let Streaming {
-        pieces, chunked, ..
-    } = streaming;
+    let Streaming { pieces, length, .. } = streaming;
+    let until_close = *length == ResponseLength::UntilClose;
     // Only the end of the connection says how long such a body is: until it is whole, whatever ends the connection,
     // be it a panic or the end of this process, must not look like its end (RFC 9112 section 8).
-    if !*chunked {
-        conn.reset_when_closed(true)?;
+    if until_close {
+        way.reset_when_closed(true)?;
     }
+    let mut left = match *length {
+        ResponseLength::Known(n) => n,
+        _ => u64::MAX,
+    };
     loop {
         if !out.is_empty() {
-            conn.set_io_deadline(Some(Deadline::after(conn.now(), patience)));
-            conn.send(out).await?;
+            way.set_patience(patience);
+            let mut sent = 0;
+            while sent < out.len() {
+                sent += poll_fn(|cx| way.poll_send(cx, &out[sent..])).await?;
+            }
             out.clear();
         }
         match poll_fn(|cx| pieces.as_mut().poll_next(cx)).await {
             Some(Ok(piece)) if piece.is_empty() => {}
-            Some(Ok(piece)) if *chunked => {
+            Some(Ok(piece)) if *length == ResponseLength::Chunked => {
                 chunked::size_line(piece.len(), out);
                 out.extend_from_slice(&piece);
                 out.extend_from_slice(b"\r\n");
             }
-            Some(Ok(piece)) => out.extend_from_slice(&piece),
-            Some(Err(e)) => {
-                tracing::error!(target: "parkade", "a response body failed: {e}");
-                return Err(e);
+            Some(Ok(piece)) => {
+                let Some(rest) = left.checked_sub(piece.len() as u64) else {
+                    return Err(failed(io::Error::other("it is longer than it said")));
+                };
+                left = rest;
+                out.extend_from_slice(&piece);
             }
+            Some(Err(e)) => return Err(failed(e)),
             None => {
-                if *chunked {
-                    out.extend_from_slice(b"0\r\n\r\n");
-                } else {
-                    conn.reset_when_closed(false)?;
+                match *length {
+                    ResponseLength::Chunked => out.extend_from_slice(b"0\r\n\r\n"),
+                    ResponseLength::Known(_) if left > 0 => {
+                        return Err(failed(io::Error::other("it is shorter than it said")));
+                    }
+                    ResponseLength::UntilClose => way.reset_when_closed(false)?,
+                    ResponseLength::Known(_) | ResponseLength::Absent => {}
                 }
                 return Ok(());
             }
         }
     }
+}
+
+fn failed(error: io::Error) -> io::Error {
+    tracing::error!(target: "parkade", "a response body failed: {error}");
+    error
 }

@@ -4,18 +4,20 @@ use crate::chunked::{Decoder, Step};
 use crate::framing::Length;
 use crate::head::Head;
 use crate::limits::Pace;
+use crate::outgoing::Way;
 use crate::status::Refusal;
 use bytes::Bytes;
 use parkade::{Buffer, Conn, Deadline, Peer};
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A request in progress. Derefs to its [`Head`].
 #[derive(Debug)]
@@ -76,15 +78,36 @@ impl Request {
         self.body.is_some()
     }
 
+    /// Bytes of the body that are still to come, as far as they are known: not if it comes in chunks.
+    #[must_use]
+    pub fn body_left(&self) -> Option<u64> {
+        match &self.body {
+            Some(body) => match body.borrow().left {
+                Left::Known(n) => Some(n),
+                Left::Chunked(_) => None,
+                Left::Done => Some(0),
+            },
+            None => Some(0),
+        }
+    }
+
+    /// [`Request::chunk`] for hand-written futures.
+    ///
+    /// # Errors
+    /// As [`Request::chunk`].
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        match &self.body {
+            Some(body) => body.borrow_mut().poll_chunk(cx),
+            None => Poll::Ready(Ok(None)),
+        }
+    }
+
     /// The next piece of the body; `None` at its end. The first call answers `Expect: 100-continue`.
     ///
     /// # Errors
     /// [`BodyError`]; the connection is answered with its status and closed, whatever the handler says then.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let Some(body) = &self.body else {
-            return Ok(None);
-        };
-        poll_fn(|cx| body.borrow_mut().poll_chunk(cx)).await
+        poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
     /// The whole body, if it has at most `most` bytes.
@@ -159,6 +182,37 @@ pub(crate) struct Incoming {
     pub(crate) trailers: Vec<u8>,
 }
 
+/// Tells a client that waits for it to send its body.
+fn say_continue(expects: &mut bool, conn: &mut Conn) {
+    if std::mem::take(expects) {
+        // 25 bytes fit any socket that has just been idle; if they do not, the client's own timer helps it.
+        let _ = conn.try_send(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+}
+
+/// The body sends for as long as it holds the connection.
+impl Way for Rc<RefCell<Incoming>> {
+    fn set_patience(&mut self, patience: Duration) {
+        if let Some(conn) = &mut self.borrow_mut().conn {
+            conn.set_patience(patience);
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.borrow_mut().conn {
+            Some(conn) => conn.poll_send(cx, bytes),
+            None => Poll::Ready(Err(ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn reset_when_closed(&self, reset: bool) -> io::Result<()> {
+        match &self.borrow().conn {
+            Some(conn) => conn.reset_when_closed(reset),
+            None => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
 #[derive(Debug)]
 enum Left {
     Known(u64),
@@ -197,6 +251,18 @@ impl Incoming {
     /// Whether the body has been read to its end.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.left, Left::Done)
+    }
+
+    /// Whether there is more of it to be had.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.is_done() && self.failed.is_none()
+    }
+
+    /// Says `100 Continue` if that is still to be said: no more than the final answer may follow it.
+    pub(crate) fn say_continue(&mut self) {
+        if let Some(conn) = &mut self.conn {
+            say_continue(&mut self.expects, conn);
+        }
     }
 
     /// Bytes taken so far.
@@ -297,10 +363,7 @@ impl Incoming {
             let Some(conn) = &mut self.conn else {
                 return Poll::Ready(Err(BodyError::Closed));
             };
-            if std::mem::take(&mut self.expects) {
-                // 25 bytes fit any socket that has just been idle; if they do not, the client's own timer helps it.
-                let _ = conn.try_send(b"HTTP/1.1 100 Continue\r\n\r\n");
-            }
+            say_continue(&mut self.expects, conn);
             let began = *self.began.get_or_insert(conn.now());
             conn.set_io_deadline(self.pace.deadline(began, self.taken));
             self.input.compact();

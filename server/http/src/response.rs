@@ -25,6 +25,8 @@ pub enum Body {
     File(FileRange),
     /// Pieces whose total length is not known.
     Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>),
+    /// Pieces that are so many bytes in all. The connection ends early when they turn out to be fewer or more.
+    Sized(u64, Pin<Box<dyn Stream<Item = io::Result<Bytes>>>>),
 }
 
 impl Body {
@@ -37,7 +39,13 @@ impl Body {
             Self::Bytes(b) => Some(b.len() as u64),
             Self::File(range) => Some(range.len()),
             Self::Stream(_) => None,
+            Self::Sized(n, _) => Some(*n),
         }
+    }
+
+    /// Whether its bytes come piece by piece.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Sized(..))
     }
 
     /// Whether it is known to have no bytes.

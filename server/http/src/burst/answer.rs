@@ -51,7 +51,7 @@ pub(crate) enum After {
 /// A response whose head is in the output buffer and whose body is a stream.
 pub(crate) struct Streaming {
     pub(crate) pieces: Pieces,
-    pub(crate) chunked: bool,
+    pub(crate) length: ResponseLength,
     goodbye: Option<Then>,
     written: Option<Written>,
     pub(crate) host: u32,
@@ -316,7 +316,7 @@ pub(crate) fn respond<H: Handler>(
         Outgoing::Stream(pieces) => {
             return After::Stream(Streaming {
                 pieces,
-                chunked: length == ResponseLength::Chunked,
+                length,
                 goodbye,
                 written,
                 host: governed.host,
@@ -348,6 +348,11 @@ fn reach(
 }
 
 impl Streaming {
+    /// The connection cannot go on behind it, whatever its head has said.
+    pub(super) fn leave(&mut self, linger: Duration) {
+        self.goodbye.get_or_insert(Then::Linger(linger));
+    }
+
     /// The last piece is in `out` or sent.
     pub(crate) fn finish(
         self,

@@ -6,7 +6,6 @@ use super::{Asked, Begin, Terms, own_answer};
 use crate::framing::{self, Length};
 use crate::head::{self, Head, Method, Parsed};
 use crate::hosts::Governed;
-use crate::limits::Limits;
 use crate::outgoing;
 use crate::request::{Incoming, Request};
 use crate::response::Response;
@@ -33,7 +32,8 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Nex
         Begin::Input(conn, input, out) => (conn, input, out, After::Kept),
         Begin::Waiting(mut conn, input, mut out, asked, place) => {
             let response = wait::<H>(place).await;
-            let Asked { head, terms } = &*asked;
+            let Asked { head, mut terms } = *asked;
+            terms.keep &= !conn.draining();
             governed = local.shared.governed(terms.host);
             let after = answer::respond(
                 &local,
@@ -41,7 +41,7 @@ pub(crate) async fn run<H: Handler>(local: Rc<Local<H>>, begin: Begin<H>) -> Nex
                 &mut conn,
                 &input,
                 &mut out,
-                (head, terms),
+                (&head, &terms),
                 response,
             );
             (conn, input, out, after)
@@ -225,32 +225,26 @@ async fn exchange<H: Handler>(
         )
         .await
     } else {
-        let (c, response) = with_body(local, limits, conn, input, out, &head, &mut terms).await?;
-        conn = c;
-        response
+        return with_body(local, governed, conn, input, out, &head, terms).await;
     };
-    let after = answer::respond(
-        local,
-        governed,
-        &mut conn,
-        input,
-        out,
-        (&head, &terms),
-        response,
-    );
+    // It may have taken a while.
+    terms.keep &= !conn.draining();
+    let asked = (&*head, &terms);
+    let after = answer::respond(local, governed, &mut conn, input, out, asked, response);
     Some((conn, after))
 }
 
-/// Asks a handler that may read a body; the body holds the connection meanwhile.
+/// Asks a handler that may read a body, and answers; the body holds the connection meanwhile.
 async fn with_body<H: Handler>(
     local: &Local<H>,
-    limits: &Limits,
+    governed: Governed<'_>,
     mut conn: Conn,
     input: &mut Buffer,
     out: &mut Vec<u8>,
     head: &Rc<Head>,
-    terms: &mut Terms,
-) -> Option<(Conn, Response)> {
+    mut terms: Terms,
+) -> Option<(Conn, After)> {
+    let limits = governed.limits;
     let expects = terms.framing.expects_continue && input.is_empty();
     if !out.is_empty() {
         // The handler may wait for its body while the client waits for these.
@@ -273,17 +267,13 @@ async fn with_body<H: Handler>(
     let request = Request::new(head.clone(), peer, terms.host, Some(incoming.clone()));
     let response = ask(local, request).await;
 
-    // What is left of the body decides whether the connection can live on.
-    let mut drained = 0u64;
-    let unsaid = incoming.borrow().expects;
-    if !unsaid && incoming.borrow().left_at_most(DRAIN) {
-        while drained <= DRAIN {
-            match poll_fn(|cx| incoming.borrow_mut().poll_chunk(cx)).await {
-                Ok(Some(piece)) => drained += piece.len() as u64,
-                Ok(None) | Err(_) => break,
-            }
-        }
+    // A stream that still holds its request may be made from its body: both go on at once.
+    let may_be_read = Rc::strong_count(&incoming) > 1 && incoming.borrow().is_readable();
+    if response.body.is_stream() && may_be_read {
+        let asked = (&**head, &terms);
+        return both_ways(local, governed, incoming, input, out, asked, response).await;
     }
+    read_rest(&incoming).await;
     let mut body = incoming.borrow_mut();
     std::mem::swap(input, &mut body.input);
     terms.done = body.is_done() && body.failed.is_none();
@@ -296,7 +286,73 @@ async fn with_body<H: Handler>(
     if !body.trailers.is_empty() {
         response.notes.get_or_insert_default().trailers = std::mem::take(&mut body.trailers);
     }
-    Some((body.conn.take()?, response))
+    let mut conn = body.conn.take()?;
+    terms.keep &= !conn.draining();
+    let asked = (&**head, &terms);
+    let after = answer::respond(local, governed, &mut conn, input, out, asked, response);
+    Some((conn, after))
+}
+
+/// What is left of the body decides whether the connection can live on.
+async fn read_rest(incoming: &Rc<RefCell<Incoming>>) {
+    let mut drained = 0u64;
+    let unsaid = incoming.borrow().expects;
+    if !unsaid && incoming.borrow().left_at_most(DRAIN) {
+        while drained <= DRAIN {
+            match poll_fn(|cx| incoming.borrow_mut().poll_chunk(cx)).await {
+                Ok(Some(piece)) => drained += piece.len() as u64,
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+}
+
+/// Sends a stream while the body of its request is still being read, by the stream or by whoever has it.
+async fn both_ways<H: Handler>(
+    local: &Local<H>,
+    governed: Governed<'_>,
+    mut incoming: Rc<RefCell<Incoming>>,
+    input: &mut Buffer,
+    out: &mut Vec<u8>,
+    asked: (&Head, &Terms),
+    response: Response,
+) -> Option<(Conn, After)> {
+    let after = {
+        let mut body = incoming.borrow_mut();
+        // Nothing but the answer can be said once its head is on its way.
+        body.say_continue();
+        let conn = body.conn.as_mut()?;
+        answer::respond(local, governed, conn, input, out, asked, response)
+    };
+    let limits = governed.limits;
+    let (after, whole) = match after {
+        After::Stream(mut streaming) => {
+            let sent =
+                outgoing::send_stream(&mut incoming, &mut streaming, out, limits.write).await;
+            (After::Stream(streaming), sent.is_ok())
+        }
+        after => (after, true),
+    };
+    if !whole {
+        let conn = incoming.borrow_mut().conn.take()?;
+        return Some((conn, After::Over(End::Close)));
+    }
+    read_rest(&incoming).await;
+    let mut body = incoming.borrow_mut();
+    std::mem::swap(input, &mut body.input);
+    let done = body.is_done() && body.failed.is_none();
+    let mut conn = body.conn.take()?;
+    let after = match after {
+        After::Stream(mut streaming) => {
+            if !done {
+                streaming.leave(limits.linger);
+            }
+            streaming.finish(governed, &mut conn, input, out)
+        }
+        After::Kept if !done => After::Over(End::Linger(limits.linger)),
+        after => after,
+    };
+    Some((conn, after))
 }
 
 /// Asks the handler and waits for its answer.
