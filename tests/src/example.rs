@@ -75,7 +75,7 @@ pub struct Speaking {
 /// # Errors
 /// The build failed, or the program cannot be started.
 pub fn run(package: &str, name: &str, arguments: &[&str]) -> io::Result<Speaking> {
-    let program = build::program(package, "--example", name)?;
+    let program = build::program(package, "--example", name, "")?;
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
