@@ -30,9 +30,8 @@ impl Events {
 
     /// Those from `number` on, as far as they are kept.
     fn since(&self, number: u32) -> impl Iterator<Item = &Arc<str>> {
-        self.kept
-            .iter()
-            .skip(number.wrapping_sub(self.first) as usize)
+        let passed = number.wrapping_sub(self.first) as i32;
+        self.kept.iter().skip(usize::try_from(passed).unwrap_or(0))
     }
 
     fn add(&mut self, event: &str) {
@@ -57,6 +56,8 @@ async fn serve(mut conn: Conn, events: Shared) -> parkade::Result<Next> {
     // Between bursts the carry says what the connection waits for: the event's number plus one, or nothing.
     let Carry { mut bytes, tag, .. } = conn.take_carry().unwrap_or_default();
     let mut waits = tag.checked_sub(1);
+    // Its handle is with the events until the next one comes.
+    let known = waits.is_some();
     while let Some(chunk) = conn.recv_ready().await? {
         bytes.extend_from_slice(chunk.filled());
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
@@ -80,9 +81,8 @@ async fn serve(mut conn: Conn, events: Shared) -> parkade::Result<Next> {
         let heard: Vec<_> = {
             let mut events = lock(&events);
             let heard: Vec<_> = events.since(number).cloned().collect();
-            let handle = conn.parked_handle();
-            if heard.is_empty() && !events.waiting.contains(&handle) {
-                events.waiting.push(handle);
+            if heard.is_empty() && !known {
+                events.waiting.push(conn.parked_handle());
             }
             heard
         };

@@ -1,78 +1,134 @@
 //! A protocol of one's own: PING, GET, SET and DEL as Redis clients speak them, with idle connections parked.
 //!
 //! An idle client costs its slot and the kernel's socket; there is no task that waits for it. A command that has come in
-//! part rests beside the slot (`Carry`) until more of it comes.
+//! part rests beside the slot (`Carry`) until more of it comes. A request costs one recv(2) and one send(2), and reading
+//! a value no allocation: input and output are in buffers that the worker lends.
 //!
 //! `cargo run --release -p parkade --example own_protocol -- 127.0.0.1:6380`, then `redis-cli -p 6380 set a 1`
 
-use parkade::{Carry, Conn, Keepalive, Next, Runtime, bursts};
+use parkade::{Buffer, Carry, Conn, Keepalive, Next, Runtime, bursts};
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// An unfinished command may be so long, and rest so long.
 const LONGEST: usize = 64 * 1024;
 const PATIENCE: Keepalive = Keepalive::secs(10);
 const IDLE: Keepalive = Keepalive::secs(3600);
+/// Words of a command.
+const WORDS: usize = 4;
 
-type Store = Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>;
+type Store = Arc<Mutex<HashMap<Vec<u8>, Arc<[u8]>>>>;
 
 async fn serve(mut conn: Conn, store: Store) -> parkade::Result<Next> {
-    let mut input = conn
-        .take_carry()
-        .map(|carry| carry.bytes)
-        .unwrap_or_default();
-    let mut output = Vec::new();
+    let mut output = conn.buffer();
+    let mut left = conn.take_carry().map(|carry| carry.bytes);
     while let Some(chunk) = conn.recv_ready().await? {
-        input.extend_from_slice(chunk.filled());
-        let mut left = &input[..];
-        while let Some(parsed) = command(left) {
+        let mut joined = left.take();
+        let mut input: &[u8] = match &mut joined {
+            Some(before) => {
+                before.extend_from_slice(chunk.filled());
+                &before[..]
+            }
+            None => chunk.filled(),
+        };
+        while let Some(parsed) = command(input) {
             let Ok((words, rest)) = parsed else {
-                conn.send(&output).await?;
-                conn.send(b"-ERR protocol\r\n").await?;
-                return Ok(Next::Linger(conn, std::time::Duration::from_secs(2)));
+                return refuse(conn, output, b"-ERR protocol\r\n").await;
             };
-            answer(&words, &store, &mut output);
+            match answer(&words, &store) {
+                Answer::Nothing => {}
+                Answer::Line(line) => put(&mut conn, &mut output, line.as_bytes()).await?,
+                Answer::Value(value) => {
+                    let (head, len) = bulk_head(value.len());
+                    put(&mut conn, &mut output, &head[..len]).await?;
+                    put(&mut conn, &mut output, &value).await?;
+                    put(&mut conn, &mut output, b"\r\n").await?;
+                }
+            }
             conn.add_request();
-            left = rest;
+            input = rest;
         }
-        let used = input.len() - left.len();
-        input.drain(..used);
         if input.len() > LONGEST {
-            conn.send(b"-ERR too long\r\n").await?;
-            return Ok(Next::Linger(conn, std::time::Duration::from_secs(2)));
+            return refuse(conn, output, b"-ERR too long\r\n").await;
+        }
+        if !input.is_empty() {
+            left = Some(input.to_vec());
         }
         // What several commands of one piece are answered goes out together.
-        conn.send(&output).await?;
+        conn.send(output.filled()).await?;
         output.clear();
     }
     if conn.ended() {
         return Ok(Next::Close(conn));
     }
-    if input.is_empty() {
+    let Some(bytes) = left else {
         return Ok(Next::Park(conn, IDLE));
-    }
+    };
     conn.set_carry(Carry {
-        bytes: input,
+        bytes,
         ..Carry::default()
     });
     Ok(Next::Park(conn, PATIENCE))
 }
 
-type Words<'a> = Vec<&'a [u8]>;
+/// Into the output, which goes out when it is full.
+async fn put(conn: &mut Conn, output: &mut Buffer, mut bytes: &[u8]) -> parkade::Result<()> {
+    loop {
+        let taken = output.extend_from_slice(bytes);
+        bytes = &bytes[taken..];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        conn.send(output.filled()).await?;
+        output.clear();
+    }
+}
+
+async fn refuse(mut conn: Conn, output: Buffer, why: &[u8]) -> parkade::Result<Next> {
+    conn.send(output.filled()).await?;
+    conn.send(why).await?;
+    Ok(Next::Linger(conn, Duration::from_secs(2)))
+}
+
+/// What a command is answered.
+enum Answer {
+    Nothing,
+    Line(&'static str),
+    Value(Arc<[u8]>),
+}
+
+/// A value's first line and how long it is.
+fn bulk_head(len: usize) -> ([u8; 24], usize) {
+    let mut head = [0; 24];
+    let mut left = &mut head[..];
+    // There is room for every number.
+    let _ = write!(left, "${len}\r\n");
+    let left = left.len();
+    (head, 24 - left)
+}
+
+/// The words of a command, empty ones behind them.
+type Words<'a> = [&'a [u8]; WORDS];
 
 /// The first command of `input` and what is behind it; `None` if there is more to come.
 fn command(input: &[u8]) -> Option<Result<(Words<'_>, &[u8]), ()>> {
     let (line, mut rest) = line(input)?;
+    let mut words = Words::default();
     let Some(count) = line.strip_prefix(b"*") else {
         // As people type it.
-        let words = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
-        return Some(Ok((words.collect(), rest)));
+        let typed = line.split(|b| *b == b' ').filter(|word| !word.is_empty());
+        words
+            .iter_mut()
+            .zip(typed)
+            .for_each(|(w, typed)| *w = typed);
+        return Some(Ok((words, rest)));
     };
-    let Some(count) = number(count).filter(|count| *count <= 64) else {
+    let Some(count) = number(count).filter(|count| *count <= WORDS) else {
         return Some(Err(()));
     };
-    let mut words = Vec::with_capacity(count);
-    for _ in 0..count {
+    for word in &mut words[..count] {
         let (head, behind) = self::line(rest)?;
         let Some(len) = head.strip_prefix(b"$").and_then(number) else {
             return Some(Err(()));
@@ -80,12 +136,11 @@ fn command(input: &[u8]) -> Option<Result<(Words<'_>, &[u8]), ()>> {
         if len > LONGEST {
             return Some(Err(()));
         }
-        let word = behind.get(..len)?;
+        *word = behind.get(..len)?;
         match behind.get(len..len + 2)? {
             b"\r\n" => rest = &behind[len + 2..],
             _ => return Some(Err(())),
         }
-        words.push(word);
     }
     Some(Ok((words, rest)))
 }
@@ -100,30 +155,32 @@ fn number(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn answer(words: &[&[u8]], store: &Store, output: &mut Vec<u8>) {
+fn answer(words: &Words<'_>, store: &Store) -> Answer {
     let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = words.first().map(|name| name.to_ascii_uppercase());
-    match (name.as_deref(), words.get(1..).unwrap_or_default()) {
-        (None, _) => {}
-        (Some(b"PING"), []) => output.extend_from_slice(b"+PONG\r\n"),
-        (Some(b"GET"), [key]) => match store.get(*key) {
-            Some(value) => {
-                output.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
-                output.extend_from_slice(value);
-                output.extend_from_slice(b"\r\n");
-            }
-            None => output.extend_from_slice(b"$-1\r\n"),
-        },
-        (Some(b"SET"), [key, value]) => {
-            store.insert(key.to_vec(), value.to_vec());
-            output.extend_from_slice(b"+OK\r\n");
-        }
-        (Some(b"DEL"), [key]) => {
-            let removed = usize::from(store.remove(*key).is_some());
-            output.extend_from_slice(format!(":{removed}\r\n").as_bytes());
-        }
-        _ => output.extend_from_slice(b"-ERR unknown command or wrong arguments\r\n"),
+    let [name, key, value, _] = *words;
+    if name.is_empty() {
+        return Answer::Nothing;
     }
+    if name.eq_ignore_ascii_case(b"PING") {
+        return Answer::Line("+PONG\r\n");
+    }
+    if name.eq_ignore_ascii_case(b"GET") {
+        return match store.get(key) {
+            Some(value) => Answer::Value(value.clone()),
+            None => Answer::Line("$-1\r\n"),
+        };
+    }
+    if name.eq_ignore_ascii_case(b"SET") {
+        store.insert(key.to_vec(), value.into());
+        return Answer::Line("+OK\r\n");
+    }
+    if name.eq_ignore_ascii_case(b"DEL") {
+        return match store.remove(key) {
+            Some(_) => Answer::Line(":1\r\n"),
+            None => Answer::Line(":0\r\n"),
+        };
+    }
+    Answer::Line("-ERR unknown command\r\n")
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

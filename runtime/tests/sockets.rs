@@ -64,6 +64,28 @@ fn unix_streams_talk_and_know_their_addresses() {
     });
 }
 
+/// Such a name has no room for the NUL that others end with; it must not be an end of the worker.
+#[test]
+fn a_peer_whose_path_fills_its_address_is_accepted() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, socket};
+    run(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("here");
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        let mut name = folder.path().join("x").into_os_string();
+        while name.len() < 108 {
+            name.push("x");
+        }
+        bind(&client, &SocketAddrUnix::new(&name).unwrap()).unwrap();
+        connect(&client, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        // The standard library has no such address.
+        assert!(peer.is_unnamed());
+        assert!(stream.peer_addr().is_err());
+    });
+}
+
 #[test]
 fn a_full_unix_backlog_is_waited_for() {
     run(|| async {

@@ -1,10 +1,11 @@
 //! What parked connections cost the real server: memory, wake-ups, and their spread over its children.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+use parkade_tests::example::Example;
 use parkade_tests::server::Server;
 use parkade_tests::syscalls::SyscallCounter;
 use parkade_tests::{client, descriptors, procfs, ready};
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -73,6 +74,30 @@ fn a_parked_connection_costs_at_most_64_bytes_and_gives_them_back() {
     let given_back =
         || after.saturating_sub(anonymous()) as f64 >= 0.9 * after.saturating_sub(before) as f64;
     ready::until("memory given back", PATIENCE, given_back).unwrap();
+}
+
+/// The same for a protocol that somebody else has written over the runtime.
+#[test]
+fn an_idle_client_of_an_own_protocol_costs_at_most_64_bytes() {
+    let (limit, _turn) = descriptors::many();
+    if limit < 14_000 {
+        return eprintln!("skipped: the limit of open files is {limit}, 14,000 are needed");
+    }
+    let example = Example::start("parkade", "own_protocol").unwrap();
+    let mut streams = Vec::new();
+    let mut grow = |to: usize| {
+        while streams.len() < to {
+            let mut stream = TcpStream::connect(example.address()).unwrap();
+            stream.write_all(b"PING\r\n").unwrap();
+            stream.read_exact(&mut [0; 7]).unwrap();
+            streams.push(stream);
+        }
+        procfs::anonymous(example.pid()).unwrap()
+    };
+    let before = grow(2_000);
+    let after = grow(12_000);
+    let each = after.saturating_sub(before) as f64 / 10_000.0;
+    assert!((8.0..=64.0).contains(&each), "{each} bytes per idle client");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use parkade_tests::example::Example;
 use parkade_tests::server::Server;
 use parkade_tests::syscalls::SyscallCounter;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -136,4 +136,41 @@ fn a_warm_request_for_a_small_file_costs_two_calls_and_its_share_of_a_wait() {
     let server = Server::start(CONFIGURATION, &[("site/a.txt", b"Hello, World!")]).unwrap();
     let child = server.children().unwrap()[0];
     holds(child, server.address(), "/a.txt", true);
+}
+
+#[test]
+fn a_warm_request_of_an_own_protocol_costs_two_calls_and_its_share_of_a_wait() {
+    let example = Example::start("parkade", "own_protocol").unwrap();
+    let mut stream = TcpStream::connect(example.address()).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut ask = |what: &[u8], answer: &[u8]| {
+        stream.write_all(what).unwrap();
+        let mut said = vec![0; answer.len()];
+        stream.read_exact(&mut said).unwrap();
+        assert_eq!(said, answer);
+    };
+    ask(b"SET key value\r\n", b"+OK\r\n");
+    let get = |ask: &mut dyn FnMut(&[u8], &[u8])| {
+        for _ in 0..50 {
+            ask(b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n", b"$5\r\nvalue\r\n");
+            ask(b"PING\r\n", b"+PONG\r\n");
+        }
+    };
+    get(&mut ask);
+    let counter = match SyscallCounter::attach(example.pid()) {
+        Ok(counter) => counter,
+        Err(e) => return eprintln!("skipped: this machine does not let us trace: {e}"),
+    };
+    get(&mut ask);
+    counter.reset();
+    get(&mut ask);
+    let mut calls = counter.stop();
+    let waits = ["epoll_wait", "epoll_pwait", "epoll_pwait2"];
+    let waits: u64 = waits.iter().filter_map(|name| calls.remove(*name)).sum();
+    if calls.remove("io_uring_enter").is_some() {
+        return assert!(calls.is_empty(), "{calls:?}");
+    }
+    let expected = BTreeMap::from([("recvfrom".to_owned(), 100), ("sendto".to_owned(), 100)]);
+    assert_eq!(calls, expected);
+    assert!(waits <= 101, "{waits} waits");
 }
