@@ -45,6 +45,8 @@ mod tests {
     }
 
     fn in_a_child() {
+        // Those of another test.
+        forget();
         let all: SigSet = [Signal::SIGUSR1, Signal::SIGUSR2].into_iter().collect();
         pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&all), None).unwrap();
         raise(Signal::SIGUSR1).unwrap();

@@ -83,7 +83,7 @@ impl Drop for Signals {
         // A child's own have taken the place of those it was forked with.
         if swapped.is_ok() {
             let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&self.all), None);
-            handled(None);
+            forget();
         }
     }
 }
