@@ -1,5 +1,4 @@
-//! The border to the kernel and to raw memory that is not readiness: mappings, clocks, sockets, the heap, what a thread
-//! has used.
+//! The border to the kernel and to raw memory that is not readiness: mappings, clocks, sockets, the heap.
 //!
 //! What systems do differently is a small room with a file for each way. Built with `--cfg as_bsd`, Linux takes the ways
 //! of the others wherever it can, so that they are run too.
@@ -41,13 +40,4 @@ mod sendfile;
 pub(crate) mod slice;
 pub(crate) mod socket;
 pub(crate) mod unix;
-#[cfg_attr(
-    any(target_os = "linux", target_os = "freebsd", target_os = "openbsd"),
-    path = "usage/thread.rs"
-)]
-#[cfg_attr(
-    not(any(target_os = "linux", target_os = "freebsd", target_os = "openbsd")),
-    path = "usage/unknown.rs"
-)]
-pub(crate) mod usage;
 pub(crate) mod vectored;
